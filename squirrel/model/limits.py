@@ -1,0 +1,86 @@
+"""Every limit of the product, named, with its reason, and held against its neighbours.
+
+It lives in `model/` and not in `runtime/` because the doors that quote a limit (gateway, intake, executor) lie below runtime.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
+
+# --- what one schedule may hold ------------------------------------------------------------------------------------
+PAYLOAD_BYTES_MAX: Final = 256 * KIB  # rides in the row, in each execution and in the history; Kafka's default is 1 MiB
+METADATA_BYTES_MAX: Final = 16 * KIB  # shown in lists, so it must stay small
+ID_CHARS_MAX: Final = 255
+NAME_CHARS_MAX: Final = 255
+EVENT_CHARS_MAX: Final = 255  # travels in a header of every call
+DESCRIPTION_CHARS_MAX: Final = 4096
+TAGS_MAX: Final = 50  # one index row each
+TAG_CHARS_MAX: Final = 255
+NAMESPACE_CHARS_MAX: Final = 63
+GROUP_CHARS_MAX: Final = 255
+URL_CHARS_MAX: Final = 8 * KIB
+TARGET_HEADERS_MAX: Final = 64
+TARGET_HEADER_BYTES_MAX: Final = 8 * KIB  # one header, name and value
+FALLBACKS_MAX: Final = 8
+PARENTS_MAX: Final = 64  # of one `after`; children of one parent have no limit
+EXCLUDES_MAX: Final = 1000
+RULE_CHARS_MAX: Final = 64 * KIB  # an RRULE text with its RDATE and EXDATE lines
+JSON_DEPTH_MAX: Final = 64  # deeper documents are a parser attack, not a payload
+
+# --- time --------------------------------------------------------------------------------------------------------
+INSTANT_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last instant RFC 3339 can write
+SECONDS_MAX: Final = INSTANT_MS_MAX // 1000
+TIMEOUT_SECONDS_MAX: Final = 3600
+TIMEOUT_SECONDS_DEFAULT: Final = 30
+RETRIES_MAX: Final = 1_000_000
+MULTIPLIER_MAX: Final = 100.0
+RETENTION_MS_DEFAULT: Final = 7 * 86_400_000
+RETENTION_MS_MAX: Final = 3650 * 86_400_000
+PARK_MS: Final = 60_000  # how long a change waits for the create it belongs to
+NO_ROUTE_MS: Final = 5_000  # how long a due run waits for a route that is being written at the same moment
+RETRY_AFTER_MS_MAX: Final = 86_400_000  # a receiver cannot postpone us for ever
+
+# --- what one call to the API may hold ---------------------------------------------------------------------------
+BATCH_ITEMS_MAX: Final = 1000
+BODY_BYTES_MAX: Final = 32 * MIB  # a full batch of ordinary schedules
+REQUEST_BYTES_MAX: Final = MIB  # any other call
+PAGE_ITEMS_MAX: Final = 1000
+PAGE_ITEMS_DEFAULT: Final = 50
+PREVIEW_COUNT_MAX: Final = 1000
+
+# --- engine ------------------------------------------------------------------------------------------------------
+PARKED_COMMANDS_MAX: Final = 16  # per unknown id
+OPEN_RUNS_MAX: Final = 1000  # per schedule, over all overlaps and triggers
+QUEUED_RUNS_MAX: Final = 100  # `overlap: queue`
+CATCH_UP_SLOTS_MAX: Final = 1000  # slots planned for one schedule in one step; the rest follow in the next step
+DUE_BATCH_MAX: Final = 2000  # rows taken off the timeline in one step
+RELEASE_BATCH_MAX: Final = 1000  # children released in one step
+OUTCOMES_KEPT_MAX: Final = 20_000  # per partition, for gateways that wait
+ROW_BYTES_MAX: Final = 900 * KIB  # what the changelog takes in one record
+
+# --- executor and history ----------------------------------------------------------------------------------------
+RESPONSE_BYTES_KEPT_MAX: Final = 64 * KIB
+RESPONSE_BYTES_READ_MAX: Final = 128 * KIB  # read a little further so that keep-alive survives ordinary answers
+RESPONSE_HEADERS_KEPT_MAX: Final = 64
+RESPONSE_HEADER_BYTES_MAX: Final = 32 * KIB  # all of them together
+WINDOW_PROCESS_MAX: Final = 1024  # calls in flight per executor process
+WINDOW_HOST_MAX: Final = 256  # per target host
+HELD_EXECUTIONS_MAX: Final = 20_000  # executions held for their due instant, per process
+COMMIT_METADATA_BYTES_MAX: Final = 4 * KIB  # Kafka's offset.metadata.max.bytes
+REPEATS_REMEMBERED_MAX: Final = 50_000  # (run, attempt) pairs an executor remembers per partition
+HISTORY_BATCH_MAX: Final = 2000
+
+# --- records on Kafka ----------------------------------------------------------------------------------------------
+RECORD_BYTES_MAX: Final = MIB  # internal records; the topics' max.message.bytes is set above it
+INBOX_RECORD_BYTES_MAX: Final = MIB
+
+assert DUE_BATCH_MAX <= HELD_EXECUTIONS_MAX, "one emitted batch must fit an executor that holds it"
+assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX, "what is kept must have been read"
+assert WINDOW_HOST_MAX <= WINDOW_PROCESS_MAX, "one host must not be allowed more than the whole process"
+assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + 2 * RULE_CHARS_MAX < ROW_BYTES_MAX, "every accepted schedule fits a row"
+assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
+assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, "a result with a body of escapes fits a record"
+assert NO_ROUTE_MS < PARK_MS, "waiting for a route is shorter than waiting for a create"
