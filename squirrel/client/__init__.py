@@ -1,0 +1,1 @@
+"""The Python SDK over the REST API, sync and async."""

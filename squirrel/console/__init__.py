@@ -1,0 +1,1 @@
+"""The web page's source, built into static files that the gateway serves; no Python but this docstring."""

@@ -1,0 +1,1 @@
+"""What crosses a process boundary: the topic catalogue (read from `topics/`), codecs, headers, the partitioner."""
