@@ -58,7 +58,6 @@ class Result(Struct, frozen=True, omit_defaults=True):
     retry_after_ms: int | None = None
     replay_of: str | None = None
     retention_ms: int = 0
-    message: Raw | None = None
 
 
 class Completion(Struct, frozen=True, omit_defaults=True):
