@@ -1,8 +1,9 @@
-"""The owner of the timeline: it turns commands and results into due executions, completions and releases.
+"""The owner of the timeline: commands and results in, executions and outcomes out.
 
-Reads: `squirrel.commands`, `squirrel.results`, its own `squirrel.timeline-changelog` when it recovers.
-Keeps: one RocksDB per partition: schedules, who waits for whom, the timeline, indexes, the cursor.
-Writes: `squirrel.timeline-changelog`, `squirrel.executions`, `squirrel.completions`, `squirrel.dead-letters`, `squirrel.refused`.
-Promises: nothing acknowledged is lost; nothing is emitted twice but after a crash, and then with the same ids.
-Never: calls a target, or gets ahead of its changelog.
+Reads: `commands` (changes to schedules), `results` (what became of attempts), `definitions` (routes).
+Keeps: one ordered RocksDB per partition, rebuilt from `timeline-changelog`, which is the truth.
+Writes: `executions`, `completions`, `dead-letters`, `timeline-changelog`, `refused`, and `commands` for other schedules.
+Promises: nothing acknowledged is lost; nothing is emitted for an instant before its due time less the emit-ahead; a crash
+repeats at most what was in flight, with the same run and attempt; one bad schedule stops no other.
+Never: calls a target, waits for one, reads a clock by itself, or starts fresh on an emptied changelog.
 """

@@ -124,8 +124,16 @@ class Awaited(Struct, array_like=True):
     finished_ms: int = 0
 
 
+class Releasing(Struct, frozen=True, array_like=True):
+    """An outcome of this schedule that its children are being told, in pages after `after_child`."""
+
+    outcome: str
+    finished_ms: int
+    after_child: str = ""
+
+
 class Row(Struct, array_like=True):
-    """All that is true of one schedule. The first eight fields are `RowHead`: what keys and indexes are made of."""
+    """All that is true of one schedule. The first nine fields are `RowHead`: what keys and indexes are made of."""
 
     namespace: str
     id: str
@@ -135,11 +143,11 @@ class Row(Struct, array_like=True):
     event: str
     tags: tuple[str, ...]
     revision: int
+    runs: list[OpenRun]
     spec: Spec
     updated_ms: int = 0
     slot_ms: int | None = None  # the next slot that has not become a run
     slots: int = 0  # that became runs, against `max_runs`
-    runs: list[OpenRun] = []
     parents: list[Awaited] = []
     last: LastRun | None = None
     reason: str = ""
@@ -148,9 +156,10 @@ class Row(Struct, array_like=True):
     fingerprint: str = ""  # of the content: the same id with the same content is no conflict
     epoch: int = 0  # of the owner that wrote it
     has_children: bool = False  # a W row may exist: told about each outcome
-    releasing: str = ""  # the outcome that children are still being told, with `last` as its instant
+    releasing: list[Releasing] = []  # outcomes that children are still being told, oldest first
     owed_until_ms: int | None = None  # slots up to here were missed and are made up for one by one (`run_all`)
     command_offset: int = -1  # of the last command applied: what is below it and not newer is a replay
+    rule_ms: int = 0  # the instant that `in_seconds` and a rule without a start count from
     parked: list[bytes] = []  # commands that wait for the create, encoded
     successes: int = 0
     failures: int = 0
@@ -169,6 +178,7 @@ class RowHead(Struct, array_like=True):
     event: str
     tags: tuple[str, ...]
     revision: int
+    runs: list[OpenRun]
 
 
 encode_row = Encoder().encode

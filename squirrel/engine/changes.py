@@ -1,0 +1,243 @@
+"""What each command does to a row. Pure: one function a verb, each ending in an outcome for whoever waits."""
+
+from __future__ import annotations
+
+from squirrel.engine import children, runs
+from squirrel.engine.slots import plan_first_slot, wake_of
+from squirrel.engine.work import Work
+from squirrel.model.errors import Refused
+from squirrel.model.ids import run_id
+from squirrel.model.limits import OPEN_RUNS_MAX, PARK_MS, PARKED_COMMANDS_MAX
+from squirrel.model.schedule import FINAL, Awaited, OpenRun, Row, RunState, Spec, State, is_recurring
+from squirrel.model.when import When
+from squirrel.wire import owner_link as codes
+from squirrel.wire.documents import apply_patch
+from squirrel.wire.records import Command, encode_command
+
+
+def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | None:
+    """A new schedule; the same id again is the first answer (same content) or a conflict. Returns the row if it is new."""
+    spec = command.spec
+    if spec is None:
+        work.refuse(command, "invalid", "", "the create carries no schedule")
+        return None
+    if row is not None and row.state is not State.UNKNOWN:
+        same = row.command_id == command.command_id or (
+            bool(command.fingerprint) and row.fingerprint == command.fingerprint
+        )
+        if not same:
+            work.refuse(command, "conflict", "id", f"{command.id} exists with other content")
+        work.decide(offset, command, codes.REPEATED if same else codes.CONFLICT, row)
+        return None
+    made = Row(
+        namespace=command.namespace,
+        id=command.id,
+        state=State.ACTIVE,
+        wake_ms=None,
+        created_ms=command.accepted_ms,
+        event=spec.event,
+        tags=spec.tags,
+        revision=1,
+        runs=[],
+        spec=spec,
+        updated_ms=command.accepted_ms,
+        command_id=command.command_id,
+        fingerprint=command.fingerprint,
+        command_offset=offset,
+        rule_ms=command.accepted_ms,
+    )
+    begin(work, made)
+    work.put(made)
+    work.decide(offset, command, codes.CREATED, made)
+    return made
+
+
+def begin(work: Work, row: Row) -> None:
+    """Give a new or changed rule its first slot, or its parents."""
+    row.slot_ms = None
+    row.parents = [Awaited(parent.schedule, parent.on) for parent in row.spec.when.after]  # type: ignore[arg-type]
+    if row.parents:
+        row.state = State.PAUSED if row.state is State.PAUSED else State.WAITING
+        children.subscribe_to_parents(work, row)
+    else:
+        problem = plan_first_slot(row)
+        if problem is not None:
+            runs.fail(work, row, f"{problem.field}: {problem.reason}")
+        elif row.slot_ms is None and not row.runs:
+            runs.stop(work, row, State.FINISHED, "the rule has no slot after now")
+    row.wake_ms = wake_of(row)
+
+
+def park(work: Work, row: Row | None, command: Command, offset: int) -> None:
+    """A change to an id that is not known yet waits for its create, bounded in time and number."""
+    if row is None:
+        row = Row(
+            namespace=command.namespace,
+            id=command.id,
+            state=State.UNKNOWN,
+            wake_ms=work.now_ms + PARK_MS,
+            created_ms=work.now_ms,
+            event="",
+            tags=(),
+            revision=0,
+            runs=[],
+            spec=Spec(event="", when=When()),
+            expires_ms=work.now_ms + PARK_MS,
+        )
+    encoded = encode_command(command)
+    if encoded in row.parked:
+        work.replays += 1
+    elif len(row.parked) >= PARKED_COMMANDS_MAX:
+        work.refuse(command, "unknown_schedule", "id", f"{PARKED_COMMANDS_MAX} changes wait for {command.id} already")
+    else:
+        row.parked.append(encoded)
+        work.put(row)
+    work.decide(offset, command, codes.PARKED, row)
+
+
+def too_late(work: Work, row: Row, command: Command, offset: int) -> None:
+    """The run was emitted or is over: said with the run itself."""
+    open_run = next((run for run in row.runs), None)
+    state = open_run.state if open_run is not None else row.last.state if row.last is not None else row.state
+    work.refuse(command, "too_late", "id", f"{row.id} is {state}")
+    work.decide(offset, command, codes.TOO_LATE, row, open_run=open_run, last_run=row.last, detail=f"the run is {state}")
+
+
+def update(work: Work, row: Row, command: Command, offset: int) -> None:
+    """A new spec in place, as a new revision; refused once the run it would change is on its way."""
+    spec = _changed_spec(work, row, command, offset)
+    if spec is None:
+        return
+    if row.state in (State.FINISHED, State.CANCELLED) or (_has_started(row) and command.force != "next"):
+        too_late(work, row, command, offset)
+        return
+    rule_changed = spec.when != row.spec.when
+    row.revision += 1
+    row.spec = spec
+    row.event = spec.event
+    row.tags = spec.tags
+    row.fingerprint = command.fingerprint
+    row.updated_ms = max(command.accepted_ms, row.updated_ms)
+    row.command_offset = offset
+    if row.state is State.FAILED:
+        row.state, row.reason, row.expires_ms = State.ACTIVE, "", None
+        rule_changed = True
+    if rule_changed:
+        row.rule_ms = command.accepted_ms if spec.when.in_seconds is not None else row.created_ms
+        if row.state is State.WAITING:
+            row.state = State.ACTIVE
+        begin(work, row)
+    work.put(row)
+    work.decide(offset, command, codes.CHANGED, row)
+
+
+def _changed_spec(work: Work, row: Row, command: Command, offset: int) -> Spec | None:
+    if command.op == "update":
+        return command.spec
+    try:
+        return apply_patch(row.spec, command.patch, command.accepted_ms)
+    except Refused as refused:
+        problem = refused.problems[0]
+        work.refuse(command, refused.code, problem.field, problem.reason)
+        work.decide(offset, command, codes.REFUSED, row, detail=problem.reason, field=problem.field)
+        return None
+
+
+def _has_started(row: Row) -> bool:
+    """A run of the timeline is emitted and not over: what it carries cannot be changed any more."""
+    return any(run.kind == "slot" and run.state is not RunState.SCHEDULED for run in row.runs)
+
+
+def cancel(work: Work, row: Row, command: Command, offset: int) -> None:
+    """Nothing more of it will be called. A one-shot that is on its way or over says so instead."""
+    if row.state is State.CANCELLED:
+        work.decide(offset, command, codes.CANCELLED, row)
+        return
+    in_flight = any(run.state is RunState.IN_FLIGHT for run in row.runs)
+    if row.state is State.FINISHED or (in_flight and not is_recurring(row.spec.when)):
+        too_late(work, row, command, offset)
+        return
+    reason = "cancelled"
+    for run in tuple(row.runs):
+        if run.state is not RunState.IN_FLIGHT:
+            runs.finish(work, row, run, RunState.CANCELLED, work.now_ms, reason)
+    if row.slot_ms is not None or row.state is State.WAITING:
+        runs.finish(work, row, _pending_run(row), RunState.CANCELLED, work.now_ms, reason)
+    runs.stop(work, row, State.CANCELLED, reason)
+    row.command_offset = offset
+    runs.settle(work, row)
+    work.decide(offset, command, codes.CANCELLED, row)
+
+
+def _pending_run(row: Row) -> OpenRun:
+    """The run that the next slot would have become."""
+    if row.slot_ms is None:
+        return OpenRun(children.waiting_run_id(row), row.created_ms, row.created_ms)
+    return OpenRun(run_id(row.namespace, row.id, row.slot_ms), row.slot_ms, row.slot_ms)
+
+
+def pause(work: Work, row: Row, command: Command, offset: int) -> None:
+    """No slot becomes a run until it is resumed; what is in flight goes on."""
+    if row.state in FINAL:
+        too_late(work, row, command, offset)
+        return
+    row.state = State.PAUSED
+    _changed(work, row, command, offset)
+
+
+def resume(work: Work, row: Row, command: Command, offset: int) -> None:
+    """Go on; what was owed meanwhile follows the missed policy."""
+    if row.state in FINAL:
+        too_late(work, row, command, offset)
+        return
+    if row.state is State.PAUSED:
+        waits = bool(row.parents) and row.slot_ms is None
+        row.state = State.WAITING if waits else State.ACTIVE
+    _changed(work, row, command, offset)
+
+
+def _changed(work: Work, row: Row, command: Command, offset: int) -> None:
+    row.revision += 1
+    row.updated_ms = max(command.accepted_ms, row.updated_ms)
+    row.command_offset = offset
+    runs.settle(work, row)
+    work.decide(offset, command, codes.CHANGED, row)
+
+
+def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
+    """One run now, beside the timeline. A replay names the run it repeats and may carry another message or target."""
+    if command.op == "trigger" and row.state in FINAL:
+        too_late(work, row, command, offset)
+        return
+    if len(row.runs) >= OPEN_RUNS_MAX:
+        detail = f"{OPEN_RUNS_MAX} runs of {row.id} are open, which is the limit; wait for some to finish"
+        work.refuse(command, "too_many_runs", "id", detail)
+        work.decide(offset, command, codes.REFUSED, row, detail=detail, field="id")
+        return
+    slot_ms = command.accepted_ms
+    run = OpenRun(
+        run_id(row.namespace, row.id, slot_ms, command.command_id),
+        slot_ms,
+        slot_ms,
+        kind="replay" if command.op == "replay" else "trigger",
+        replay_of=command.run or None,
+        message=command.message,
+        target=command.target,
+    )
+    row.runs.append(run)
+    row.command_offset = offset
+    row.updated_ms = max(command.accepted_ms, row.updated_ms)
+    runs.emit(work, row, run)
+    runs.settle(work, row)
+    still_open = next((open_run for open_run in row.runs if open_run.id == run.id), None)
+    work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open, last_run=row.last)
+
+
+def release(work: Work, row: Row, command: Command) -> None:
+    """A parent reached an outcome."""
+    ended = children.released(work, row, command)
+    if ended is not None:
+        state, reason = ended
+        runs.finish(work, row, _pending_run(row), state, command.finished_ms, reason)
+        runs.stop(work, row, State.FAILED if state is RunState.FAILED else State.FINISHED, reason)
+    runs.settle(work, row)

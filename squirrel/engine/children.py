@@ -1,0 +1,158 @@
+"""Schedules that wait for others: subscribing, being told, and what an outcome means for a child. Pure.
+
+Parent and child may live in different partitions, so they speak by commands: `subscribe` to the parent's partition,
+`release` to the child's. Both may be repeated after a crash; both are applied once.
+"""
+
+from __future__ import annotations
+
+from squirrel.engine.work import Work
+from squirrel.model.ids import run_id
+from squirrel.model.limits import RELEASE_BATCH_MAX
+from squirrel.model.schedule import FINAL, Awaited, Releasing, Row, RunState, State
+from squirrel.wire.records import Command
+
+_OUTCOMES = {
+    RunState.SUCCEEDED: "success",
+    RunState.SENT: "success",
+    RunState.FAILED: "failure",
+    RunState.MISSED: "failure",
+    RunState.CANCELLED: "cancelled",
+    RunState.SKIPPED: "skipped",
+}
+
+
+def outcome_of(state: RunState) -> str:
+    """success, failure, cancelled or skipped: what a final run state means to those who wait for it."""
+    return _OUTCOMES[state]
+
+
+def satisfies(on: str, outcome: str) -> bool:
+    """Whether a child that waits for `on` may go after `outcome`; `completion` is any end."""
+    return outcome != "unknown" and (on == "completion" or on == outcome)
+
+
+def subscribe_to_parents(work: Work, row: Row) -> None:
+    """Ask each parent's partition to tell us; a parent that never existed answers `unknown` after the parking time."""
+    for index, parent in enumerate(row.parents):
+        if parent.outcome is None:
+            work.orders.append(
+                Command(
+                    op="subscribe",
+                    namespace=row.namespace,
+                    id=parent.schedule,
+                    command_id=f"{row.id}/{row.revision}/{index}",
+                    accepted_ms=work.now_ms,
+                    park=True,
+                    child=row.id,
+                    on=parent.on,
+                )
+            )
+
+
+def subscribed(work: Work, parent: Row, command: Command) -> None:
+    """At the parent: remember the child, or tell it at once when the parent is over."""
+    if parent.state in FINAL and not parent.runs and not parent.releasing:
+        outcome, finished_ms = _final_outcome(parent)
+        work.orders.append(release_order(work, parent.namespace, parent.id, command.child, outcome, finished_ms))
+        return
+    work.add_waiter(parent.namespace, parent.id, command.child, command.on)
+    parent.has_children = True
+    work.put(parent)
+
+
+def _final_outcome(parent: Row) -> tuple[str, int]:
+    if parent.state is State.CANCELLED:
+        return "cancelled", parent.updated_ms
+    if parent.last is not None:
+        return outcome_of(parent.last.state), parent.last.finished_ms
+    return "failure", parent.updated_ms
+
+
+def release_order(
+    work: Work, namespace: str, parent: str, child: str, outcome: str, finished_ms: int
+) -> Command:
+    """Tell `child` that `parent` reached `outcome` at `finished_ms`."""
+    return Command(
+        op="release",
+        namespace=namespace,
+        id=child,
+        command_id=f"{parent}/{finished_ms}/{outcome}",
+        accepted_ms=work.now_ms,
+        child=parent,
+        outcome=outcome,
+        finished_ms=finished_ms,
+    )
+
+
+def told_of(parent: Row, outcome: str, finished_ms: int) -> None:
+    """Note an outcome that the children have to hear."""
+    if parent.has_children:
+        parent.releasing.append(Releasing(outcome, finished_ms))
+
+
+def tell(work: Work, parent: Row) -> None:
+    """Tell one page of children the oldest outcome that is still being told; the timeline wakes the row for the rest."""
+    while parent.releasing:
+        telling = parent.releasing[0]
+        over = parent.state in FINAL and not parent.runs and len(parent.releasing) == 1
+        page = work.waiting_children(parent.namespace, parent.id, telling.after_child, RELEASE_BATCH_MAX)
+        for child, on in page:
+            if over or satisfies(on, telling.outcome):
+                work.drop_waiter(parent.namespace, parent.id, child)
+                order = release_order(work, parent.namespace, parent.id, child, telling.outcome, telling.finished_ms)
+                work.orders.append(order)
+        if len(page) == RELEASE_BATCH_MAX:
+            last_child = page[-1][0]
+            parent.releasing[0] = Releasing(telling.outcome, telling.finished_ms, last_child)
+            return
+        parent.releasing.pop(0)
+        if over:
+            parent.has_children = False
+
+
+def released(work: Work, child: Row, command: Command) -> tuple[RunState, str] | None:
+    """At the child: note the outcome; when the join is met its slot is set, when it cannot be any more it says how to end.
+
+    Returns (state, reason) of the run that will not happen, or None.
+    """
+    waited = [parent for parent in child.parents if parent.schedule == command.child and parent.outcome is None]
+    if not waited or child.state in FINAL:
+        work.replays += 1
+        return None
+    for parent in waited:
+        parent.outcome = command.outcome  # type: ignore[assignment]
+        parent.finished_ms = command.finished_ms
+    work.put(child)
+    if child.slot_ms is not None:
+        return None
+    met = [parent for parent in child.parents if parent.outcome is not None and satisfies(parent.on, parent.outcome)]
+    unmet = [parent for parent in child.parents if parent.outcome is not None and parent not in met]
+    if child.spec.when.join == "any":
+        if met:
+            _activate(child, min(parent.finished_ms for parent in met))
+        elif len(unmet) == len(child.parents):
+            return _will_not_happen(unmet)
+    elif unmet:
+        return _will_not_happen(unmet)
+    elif len(met) == len(child.parents):
+        _activate(child, max(parent.finished_ms for parent in met))
+    return None
+
+
+def _activate(child: Row, finished_ms: int) -> None:
+    child.slot_ms = finished_ms + round(child.spec.when.delay_seconds * 1000)
+    if child.state is State.WAITING:
+        child.state = State.ACTIVE
+
+
+def _will_not_happen(unmet: list[Awaited]) -> tuple[RunState, str]:
+    parent = unmet[0]
+    if parent.outcome == "unknown":
+        return RunState.FAILED, f"unknown_schedule: after names {parent.schedule}, which does not exist"
+    return RunState.SKIPPED, f"{parent.schedule} ended in {parent.outcome}; this one waits for {parent.on}"
+
+
+def waiting_run_id(row: Row) -> str:
+    """The id of the run of a schedule that never got a slot."""
+    return run_id(row.namespace, row.id, row.created_ms, "waiting")

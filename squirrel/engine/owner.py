@@ -1,0 +1,301 @@
+"""One partition's life: load the rows of a batch, step, and carry the work out in the write order.
+
+The order, and why no crash loses work: (2) executions and everything else that others must see, (3) changelog, (4) one local
+WriteBatch, (5) the commit of the input, by the lane after we return. Nothing is ever ahead of the log; a crash between 2 and 3
+emits the same run and attempt again. Any error ends the process: its supervisor starts it from the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from squirrel.engine import step
+from squirrel.engine.outcomes import Outcomes
+from squirrel.engine.work import Work
+from squirrel.model.clock import Clock
+from squirrel.model.schedule import Row, decode_row, encode_row
+from squirrel.model.target import Route
+from squirrel.streams.timeline.changes import Change
+from squirrel.streams.timeline.keys import derived_keys, s_key, w_child, w_key, w_prefix
+from squirrel.streams.timeline.store import TimelineStore
+from squirrel.wire.partitioner import partition_of
+from squirrel.wire.public import Completion, DeadLetter, cloud_event_headers, encode_public, refused_record
+from squirrel.wire.records import Command, Undecodable, decode_command, encode_command, encode_execution
+
+Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
+LATENESS_SAMPLE_MAX = 4096
+FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
+
+
+class Writer(Protocol):
+    """The idempotent batch writer of `streams/`."""
+
+    async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+        """All records of one partition, acknowledged by all in-sync replicas; the offset of the last."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TopicNames:
+    """The topics an owner writes; they carry the installation's prefix."""
+
+    commands: str
+    results: str
+    changelog: str
+    executions: str
+    completions: str
+    dead_letters: str
+    refused: str
+
+
+@dataclass(slots=True)
+class Counters:
+    """What the engine of this process has done since it started."""
+
+    commands: int = 0
+    results: int = 0
+    executions: int = 0
+    completions: int = 0
+    dead_letters: int = 0
+    refused: int = 0
+    replays: int = 0
+    poison: int = 0
+    lateness_ms: list[int] = field(default_factory=list)  # ring of the newest first attempts
+    lateness_at: int = 0
+
+    def late(self, lateness_ms: int) -> None:
+        """Note how late the newest first attempt started."""
+        if len(self.lateness_ms) < LATENESS_SAMPLE_MAX:
+            self.lateness_ms.append(lateness_ms)
+        else:
+            self.lateness_ms[self.lateness_at % LATENESS_SAMPLE_MAX] = lateness_ms
+        self.lateness_at += 1
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What every owner of a process shares."""
+
+    store: TimelineStore
+    writer: Writer
+    topics: TopicNames
+    partitions: int
+    refused_partitions: int
+    clock: Clock
+    route: Callable[[str, str], Route | None]
+    draw: Callable[[], float]
+    counters: Counters
+    emit_ahead_ms: int
+    observe_lateness: Callable[[int], None]
+    log: Any
+
+
+class Owner:
+    """The owner of one partition: lanes and the firing loop take turns on its lock."""
+
+    def __init__(self, parts: EngineParts, partition: int, epoch: int) -> None:
+        self.parts = parts
+        self.partition = partition
+        self.epoch = epoch
+        self.lock = asyncio.Lock()
+        self.woken = asyncio.Event()
+        self.next_wake_ms: int | None = None
+        self.outcomes = Outcomes()
+        self.active = True
+
+    async def take_commands(self, records: Sequence[Any]) -> None:
+        """Apply one batch of the commands topic; durable when it returns."""
+        commands: list[tuple[int, Command]] = []
+        poison: list[tuple[Any, str]] = []
+        for record in records:
+            try:
+                commands.append((record.offset, decode_command(record.value)))
+            except Undecodable as error:
+                poison.append((record, str(error)))
+        async with self.lock:
+            work = self._work()
+            self._load(work, [s_key(command.namespace, command.id) for _, command in commands])
+            for offset, command in commands:
+                step.take_command(work, command, offset)
+            await self._carry_out(work, poison)
+        self.parts.counters.commands += len(commands)
+        self.outcomes.applied(records[-1].offset, work.outcomes)
+
+    async def take_results(self, records: Sequence[Any], decode: Callable[[bytes], Any]) -> None:
+        """Apply one batch of the results topic; durable when it returns."""
+        results: list[Any] = []
+        poison: list[tuple[Any, str]] = []
+        for record in records:
+            try:
+                results.append(decode(record.value or b""))
+            except (ValueError, RecursionError) as error:
+                poison.append((record, f"not a result: {error}"))
+        async with self.lock:
+            work = self._work()
+            self._load(work, [s_key(result.namespace, result.schedule_id) for result in results])
+            for result in results:
+                if result.attempt == 1:
+                    self.parts.counters.late(result.started_ms - result.due_ms)
+                    self.parts.observe_lateness(result.started_ms - result.due_ms)
+                step.take_result(work, result)
+            await self._carry_out(work, poison)
+        self.parts.counters.results += len(results)
+
+    async def fire(self, limit: int) -> int:
+        """Take up to `limit` rows whose wake has come off the timeline and carry them out; how many there were."""
+        async with self.lock:
+            if not self.active:
+                return 0
+            work = self._work()
+            due = self.parts.store.due(self.partition, work.horizon_ms, limit)
+            taken_bytes = 0
+            taken = 0
+            cursor_ms = work.horizon_ms
+            for due_ms, key, value in due:
+                cursor_ms = due_ms
+                row = decode_row(value)
+                work.load(key, row)
+                step.take_due(work, row)
+                taken += 1
+                taken_bytes += len(value)
+                if taken_bytes > FIRE_BYTES_MAX:
+                    break
+            if taken == len(due) < limit:
+                cursor_ms = work.horizon_ms
+            if taken:
+                await self._carry_out(work, (), cursor_ms)
+            return taken
+
+    def _work(self) -> Work:
+        now_ms = self.parts.clock.now_ms()
+        return Work(
+            now_ms=now_ms,
+            horizon_ms=now_ms + self.parts.emit_ahead_ms,
+            epoch=self.epoch,
+            draw=self.parts.draw,
+            route=self.parts.route,
+            children=self._children,
+        )
+
+    def _children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:
+        after = w_key(namespace, parent, after_child) if after_child else None
+        found = self.parts.store.scan(self.partition, w_prefix(namespace, parent), after, limit)
+        return [(w_child(key), value.decode()) for key, value in found]
+
+    def _load(self, work: Work, keys: Sequence[bytes]) -> None:
+        distinct = list(dict.fromkeys(keys))
+        for key, value in zip(distinct, self.parts.store.get_many(self.partition, distinct), strict=True):
+            work.load(key, decode_row(value) if value is not None else None)
+
+    async def _carry_out(
+        self, work: Work, poison: Sequence[tuple[Any, str]], cursor_ms: int | None = None
+    ) -> None:
+        """Steps 2 to 4 of the write order. `cursor_ms`: the timeline below it has been taken off; None: it has not moved."""
+        changes, log = self._changes(work)
+        outgoing = self._outgoing(work, poison)
+        if outgoing:
+            append = self.parts.writer.append
+            await asyncio.gather(*(append(topic, number, records) for (topic, number), records in outgoing.items()))
+        if not changes:
+            return
+        changelog_offset = await self.parts.writer.append(self.parts.topics.changelog, self.partition, log)
+        self.parts.store.apply(
+            self.partition,
+            changes,
+            cursor_ms=cursor_ms,
+            wall_ms=work.now_ms,
+            changelog_offset=changelog_offset,
+        )
+        self._count(work, poison)
+        self._wake_for(work)
+
+    def _changes(self, work: Work) -> tuple[list[Change], list[Record]]:
+        changes: list[Change] = []
+        log: list[Record] = []
+        for key, entry in work.entries.items():
+            if not entry.touched:
+                continue
+            row = entry.row
+            value = encode_row(row) if row is not None else None
+            changes.append(Change(key, value, list(entry.had_keys), derived_keys(row) if row is not None else []))
+            log.append((key, value, ()))
+        for key, value in work.waiters.items():
+            changes.append(Change(key, value, [], []))
+            log.append((key, value, ()))
+        return changes, log
+
+    def _outgoing(self, work: Work, poison: Sequence[tuple[Any, str]]) -> dict[tuple[str, int], list[Record]]:
+        topics = self.parts.topics
+        outgoing: dict[tuple[str, int], list[Record]] = defaultdict(list)
+        if work.executions:
+            outgoing[topics.executions, self.partition] = [
+                (execution.schedule.encode(), encode_execution(execution), ()) for execution in work.executions
+            ]
+        if work.completions:
+            outgoing[topics.completions, self.partition] = [completion_record(item) for item in work.completions]
+        if work.dead_letters:
+            outgoing[topics.dead_letters, self.partition] = [dead_letter_record(item) for item in work.dead_letters]
+        for order in work.orders:
+            number = partition_of(order.namespace, order.id, self.parts.partitions)
+            outgoing[topics.commands, number].append((order.id.encode(), encode_command(order), ()))
+        refused = (topics.refused, self.partition % self.parts.refused_partitions)
+        for refusal in work.refusals:
+            value = encode_command(refusal.command)
+            record = refused_record(refusal.code, refusal.field, refusal.detail, refusal.command.source, value)
+            outgoing[refused].append((refusal.command.id.encode(), record, ()))
+        for record, reason in poison:
+            source = (record.topic, record.partition, record.offset)
+            outgoing[refused].append((record.key or b"", refused_record("poison", "", reason, source, record.value), ()))
+        return outgoing
+
+    def _count(self, work: Work, poison: Sequence[tuple[Any, str]]) -> None:
+        counters = self.parts.counters
+        counters.executions += len(work.executions)
+        counters.completions += len(work.completions)
+        counters.dead_letters += len(work.dead_letters)
+        counters.refused += len(work.refusals)
+        counters.replays += work.replays
+        counters.poison += len(poison)
+
+    def _wake_for(self, work: Work) -> None:
+        earliest = self.next_wake_ms
+        for entry in work.entries.values():
+            row = entry.row
+            if entry.touched and row is not None and row.wake_ms is not None:
+                if earliest is None or row.wake_ms < earliest:
+                    earliest = row.wake_ms
+        if earliest != self.next_wake_ms:
+            self.next_wake_ms = earliest
+            self.woken.set()
+
+    def leave(self) -> None:
+        """The partition goes to another owner: nothing more is emitted, whoever waits asks there."""
+        self.active = False
+        self.woken.set()
+        self.outcomes.give_up()
+
+
+def completion_record(completion: Completion) -> Record:
+    """The record of a final outcome: JSON, keyed by schedule id, with CloudEvents headers."""
+    headers = cloud_event_headers(
+        f"run.{completion.state}",
+        completion.namespace,
+        completion.schedule_id,
+        f"{completion.run}/{completion.attempts}",
+        completion.finished_ms,
+    )
+    return completion.schedule_id.encode(), encode_public(completion), headers
+
+
+def dead_letter_record(letter: DeadLetter) -> Record:
+    """The record of an exhausted run: JSON, keyed by schedule id."""
+    return letter.schedule_id.encode(), encode_public(letter), ()
+
+
+def row_of(value: bytes | None) -> Row | None:
+    """A stored row, decoded."""
+    return decode_row(value) if value is not None else None

@@ -1,0 +1,259 @@
+"""The life of a run: emitted, answered, tried again, finished. Pure: writes into the `Work` it is given."""
+
+from __future__ import annotations
+
+from msgspec import Raw
+
+from squirrel.engine import children
+from squirrel.engine.slots import due_of, queued_run, take_due_slot, wake_of
+from squirrel.engine.work import Work
+from squirrel.model import retry as retries
+from squirrel.model.ids import run_id
+from squirrel.model.instants import format_instant
+from squirrel.model.limits import CATCH_UP_SLOTS_MAX, NO_ROUTE_MS, RETRY_AFTER_MS_MAX
+from squirrel.model.retry import RetryPolicy
+from squirrel.model.schedule import FINAL, LastRun, OpenRun, Row, RunState, State
+from squirrel.model.target import Fallback, Route, Target
+from squirrel.recurrence import RuleError
+from squirrel.wire.public import Completion, DeadLetter, Result, target_summary
+from squirrel.wire.records import Execution
+
+ROUTE_WAIT_MS = 200  # between looks for a route that is being written
+
+
+def fire_due(work: Work, row: Row) -> None:
+    """Emit all that is due of a row: attempts that waited, then slots in order. Leaves the row's wake set."""
+    for run in tuple(row.runs):
+        if run.state is RunState.RETRY_WAIT and run.due_ms <= work.horizon_ms and _may_call(row, run):
+            emit(work, row, run)
+    try:
+        for _ in range(CATCH_UP_SLOTS_MAX):
+            taken = take_due_slot(row, work.now_ms, work.horizon_ms)
+            if taken is None:
+                break
+            _open_slot(work, row, *taken)
+    except RuleError as error:
+        fail(work, row, f"{error.field}: {error.reason}")
+    settle(work, row)
+
+
+def _may_call(row: Row, run: OpenRun) -> bool:
+    return row.state is not State.PAUSED or run.kind != "slot"
+
+
+def _open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) -> None:
+    run = OpenRun(run_id(row.namespace, row.id, slot_ms), slot_ms, due_of(row, slot_ms))
+    if verdict == "run":
+        row.runs.append(run)
+        emit(work, row, run)
+    elif verdict == "queue":
+        row.runs.append(run)
+    else:
+        finish(work, row, run, RunState(verdict), work.now_ms, reason)
+
+
+def stage_of(row: Row, run: OpenRun, route: Route | None) -> tuple[Target | None, RetryPolicy, tuple[Fallback, ...]]:
+    """(target, retry policy, fallbacks) that hold for the run now; the schedule's own settings win over the route's."""
+    spec = row.spec
+    fallbacks = spec.fallback or (route.fallback if route is not None else ())
+    if run.stage:
+        if run.stage > len(fallbacks):
+            return None, retries.NEVER, fallbacks
+        fallback = fallbacks[run.stage - 1]
+        return fallback.target, fallback.retry or retries.NEVER, fallbacks
+    target = run.target or spec.target or (route.target if route is not None else None)
+    policy = spec.retry or (route.retry if route is not None else None) or retries.DEFAULT
+    return target, policy, fallbacks
+
+
+def route_for(work: Work, row: Row) -> Route | None:
+    """The route is only looked up where the schedule leaves something to it."""
+    spec = row.spec
+    if spec.target is not None and spec.retry is not None:
+        return None
+    return work.route(row.namespace, row.event)
+
+
+def emit(work: Work, row: Row, run: OpenRun) -> None:
+    """Order the next attempt of a run; fire and forget without a fallback ends here."""
+    target, _, fallbacks = stage_of(row, run, route_for(work, row))
+    if target is None:
+        _wait_for_route(work, row, run)
+        return
+    spec = row.spec
+    run.attempt += 1
+    run.tries += 1
+    run.state = RunState.IN_FLIGHT
+    run.emitted_ms = work.now_ms
+    run.first_emitted_ms = run.first_emitted_ms or work.now_ms
+    track = not spec.fire_and_forget or bool(fallbacks)
+    work.executions.append(
+        Execution(
+            run=run.id,
+            attempt=run.attempt,
+            namespace=row.namespace,
+            schedule=row.id,
+            event=row.event,
+            slot_ms=run.slot_ms,
+            due_ms=run.due_ms,
+            emitted_ms=work.now_ms,
+            epoch=work.epoch,
+            target=target,
+            message=spec.message if run.message is None else run.message,
+            track=track,
+            stage=run.stage,
+            replay_of=run.replay_of,
+            retention_ms=spec.retention_ms,
+            revision=row.revision,
+            dialect=spec.dialect,
+        )
+    )
+    if not track:
+        finish(work, row, run, RunState.SENT, max(work.now_ms, run.due_ms))
+
+
+def _wait_for_route(work: Work, row: Row, run: OpenRun) -> None:
+    """No target and no route: it may be on its way (it was put a moment ago); then the run fails with the reason."""
+    if work.now_ms - run.due_ms > NO_ROUTE_MS:
+        finish(work, row, run, RunState.FAILED, work.now_ms, f"no target, and no route matches the event {row.event}")
+        return
+    run.state = RunState.RETRY_WAIT
+    run.due_ms = max(run.due_ms, work.now_ms + ROUTE_WAIT_MS)
+
+
+def answered(work: Work, row: Row, result: Result) -> bool:
+    """Take one result: success, another attempt, the next fallback, or the end. False for a repeat or a stranger."""
+    run = next((run for run in row.runs if run.id == result.run), None)
+    if run is None or run.attempt != result.attempt or run.state is not RunState.IN_FLIGHT:
+        return False
+    if result.state != "failed":
+        finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, status=result.status)
+    elif result.gone:
+        finish(work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", status=result.status)
+        stop(work, row, State.FINISHED, "the target answered 410 Gone: it wants nothing more of this schedule")
+    elif not _try_again(work, row, run, result):
+        _exhaust(work, row, run, result)
+    settle(work, row)
+    return True
+
+
+def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
+    if row.state is State.CANCELLED:
+        return False
+    _, policy, fallbacks = stage_of(row, run, route_for(work, row))
+    if not result.final and not retries.exhausted(policy, run.tries):
+        wait_ms = retries.wait_ms(policy, run.tries - 1, work.draw())
+        if result.retry_after_ms is not None:
+            wait_ms = max(wait_ms, min(result.retry_after_ms, RETRY_AFTER_MS_MAX))
+        run.due_ms = result.finished_ms + wait_ms
+    elif run.stage < len(fallbacks):
+        run.stage += 1
+        run.tries = 0
+        run.due_ms = max(result.finished_ms, run.due_ms)
+    else:
+        return False
+    run.state = RunState.RETRY_WAIT
+    return True
+
+
+def _exhaust(work: Work, row: Row, run: OpenRun, result: Result) -> None:
+    reason = _failure_text(result)
+    target, _, _ = stage_of(row, run, route_for(work, row))
+    work.dead_letters.append(
+        DeadLetter(
+            run=run.id,
+            schedule_id=row.id,
+            namespace=row.namespace,
+            event=row.event,
+            slot=format_instant(run.slot_ms),
+            due=format_instant(run.due_ms),
+            attempts=run.attempt,
+            finished=result.finished,
+            reason=reason,
+            target=target_summary(target),
+            message=Raw(row.spec.message if run.message is None else run.message),
+            last={"status": result.status, "body": result.body[:1024]},
+            slot_ms=run.slot_ms,
+        )
+    )
+    finish(work, row, run, RunState.FAILED, result.finished_ms, reason, status=result.status)
+
+
+def _failure_text(result: Result) -> str:
+    if result.error is not None:
+        return f"{result.error.type}: {result.error.detail}"
+    return f"the target answered {result.status}"
+
+
+def finish(
+    work: Work, row: Row, run: OpenRun, state: RunState, finished_ms: int, reason: str = "", *, status: int | None = None
+) -> None:
+    """A run reached its final outcome: said once, remembered as `last`, and the children are told."""
+    row.runs = [open_run for open_run in row.runs if open_run.id != run.id]
+    row.last = LastRun(run.id, run.slot_ms, state, run.attempt, finished_ms, reason)
+    if state in (RunState.SUCCEEDED, RunState.SENT):
+        row.successes += 1
+        row.failures_in_a_row = 0
+    elif state in (RunState.FAILED, RunState.MISSED):
+        row.failures += 1
+        row.failures_in_a_row += 1
+    work.completions.append(
+        Completion(
+            run=run.id,
+            schedule_id=row.id,
+            namespace=row.namespace,
+            event=row.event,
+            slot=format_instant(run.slot_ms),
+            due=format_instant(run.due_ms),
+            state=state.value,
+            attempts=run.attempt,
+            finished=format_instant(finished_ms),
+            reason=reason,
+            status=status,
+            replay_of=run.replay_of,
+            tags=row.tags,
+            finished_ms=finished_ms,
+            slot_ms=run.slot_ms,
+            due_ms=run.due_ms,
+            retention_ms=row.spec.retention_ms,
+        )
+    )
+    if run.kind != "replay":
+        children.told_of(row, children.outcome_of(state), finished_ms)
+
+
+def settle(work: Work, row: Row) -> None:
+    """After anything that may have ended a run: start a queued one, tell children, finish what has no future, set the wake."""
+    queued = queued_run(row) if row.state in (State.ACTIVE, State.PAUSED) else None
+    if queued is not None and _may_call(row, queued):
+        queued.due_ms = max(queued.due_ms, work.now_ms)
+        emit(work, row, queued)
+    if row.owed_until_ms is not None and (row.slot_ms is None or row.slot_ms > row.owed_until_ms):
+        row.owed_until_ms = None
+    if row.state is State.ACTIVE and row.slot_ms is None and not row.runs:
+        stop(work, row, State.FINISHED, row.reason)
+    if row.runs and row.expires_ms is not None and row.expires_ms <= work.horizon_ms:
+        row.expires_ms = work.now_ms + row.spec.retention_ms  # a replay is open: the row stays for its result
+    children.tell(work, row)
+    row.wake_ms = wake_of(row)
+    work.put(row)
+
+
+def stop(work: Work, row: Row, state: State, reason: str) -> None:
+    """The schedule is over: no further slot; it stays readable for its retention."""
+    row.state = state
+    row.reason = reason
+    row.slot_ms = None
+    row.updated_ms = work.now_ms
+    row.expires_ms = work.now_ms + row.spec.retention_ms
+
+
+def fail(work: Work, row: Row, reason: str) -> None:
+    """One bad rule parks its own schedule with the reason; children learn that it failed."""
+    stop(work, row, State.FAILED, reason)
+    children.told_of(row, "failure", work.now_ms)
+
+
+def is_over(row: Row) -> bool:
+    """No call will come of this schedule any more."""
+    return row.state in FINAL and not row.runs

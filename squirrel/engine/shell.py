@@ -1,0 +1,77 @@
+"""The engine of one process: the partitions it owns, their lanes and firing loops, and the answers to gateways."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from squirrel.engine.firing import fire_while_active
+from squirrel.engine.owner import EngineParts, Owner
+from squirrel.engine.queries import answer_all
+from squirrel.wire.owner_link import decode_asks, encode_answers
+from squirrel.wire.public import decode_result
+
+Recover = Callable[[int], Awaitable[None]]
+Crash = Callable[[BaseException], None]
+
+
+class Engine:
+    """Implements the partition lifecycle and the lanes that `streams/` calls.
+
+    `recover` brings the local store of a partition up to the end of its changelog; `crash` ends the process with the reason.
+    """
+
+    def __init__(self, parts: EngineParts, recover: Recover, crash: Crash) -> None:
+        self.parts = parts
+        self.owners: dict[int, Owner] = {}
+        self._recover = recover
+        self._crash = crash
+        self._loops: dict[int, asyncio.Task[None]] = {}
+
+    async def on_assigned(self, partition: int, epoch: int) -> None:
+        """Open and recover the partition, then own it. Records flow to its lanes only after this returned."""
+        await self._recover(partition)
+        self._own(partition, epoch)
+
+    async def on_retained(self, partition: int, epoch: int) -> None:
+        """The partition came back to us in a rebalance: its store is open and complete."""
+        self._own(partition, epoch)
+
+    async def on_revoked(self, partition: int) -> None:
+        """Stop firing the partition; what is in flight to Kafka is finished first."""
+        owner = self.owners.pop(partition, None)
+        if owner is None:
+            return
+        owner.leave()
+        async with owner.lock:
+            pass
+        loop = self._loops.pop(partition)
+        await asyncio.wait({loop})
+
+    async def on_lost(self, partition: int) -> None:
+        """The partition went to another member: its store is closed."""
+        self.parts.store.close(partition)
+
+    def _own(self, partition: int, epoch: int) -> None:
+        owner = Owner(self.parts, partition, epoch)
+        self.owners[partition] = owner
+        loop = asyncio.get_running_loop().create_task(fire_while_active(owner), name=f"fire-{partition}")
+        loop.add_done_callback(self._loop_ended)
+        self._loops[partition] = loop
+
+    def _loop_ended(self, loop: asyncio.Task[None]) -> None:
+        if not loop.cancelled() and (error := loop.exception()) is not None:
+            self._crash(error)
+
+    async def take_commands(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        """The lane of the commands topic."""
+        await self.owners[partition].take_commands(records)
+
+    async def take_results(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        """The lane of the results topic."""
+        await self.owners[partition].take_results(records, decode_result)
+
+    async def answer(self, body: bytes) -> bytes:
+        """One POST of a gateway: msgpack asks in, msgpack answers out. Raises ValueError for a body that is none."""
+        return encode_answers(await answer_all(self.parts, self.owners, decode_asks(body)))

@@ -1,0 +1,147 @@
+"""Slots: the instants a schedule belongs to. The engine asks the rule for the next slot after t, and nothing else of it."""
+
+from __future__ import annotations
+
+from squirrel.model.errors import Problem
+from squirrel.model.limits import CATCH_UP_SLOTS_MAX, OPEN_RUNS_MAX, QUEUED_RUNS_MAX
+from squirrel.model.schedule import FINAL, OpenRun, Row, RunState, State, is_recurring, missed_policy
+from squirrel.recurrence import RuleError, compile_rule, spread_offset_ms
+
+MISSED_GRACE_MS = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
+
+# Verdicts on a due slot.
+RUN = "run"
+QUEUE = "queue"
+WAIT = "wait"
+
+
+def slot_after(row: Row, after_ms: int) -> int | None:
+    """The first slot after `after_ms`, or None. Raises RuleError for a rule that cannot be evaluated."""
+    when = row.spec.when
+    if when.at_ms is not None and not when.exclude:
+        return when.at_ms if after_ms < when.at_ms else None
+    key = f"{row.namespace}/{row.id}"
+    return compile_rule(when, created_ms=row.rule_ms, schedule_key=key).next_after(after_ms)
+
+
+def plan_first_slot(row: Row) -> Problem | None:
+    """Set `slot_ms` for a new or changed rule; a problem parks the schedule as failed instead of stopping a loop."""
+    when = row.spec.when
+    one_shot = not is_recurring(when)
+    try:
+        # A one-shot in the past is owed; a recurring rule owes nothing from before it was made.
+        row.slot_ms = slot_after(row, -1 if one_shot else row.updated_ms - 1)
+    except RuleError as error:
+        row.slot_ms = None
+        return Problem(error.field, error.reason)
+    return None
+
+
+def due_of(row: Row, slot_ms: int) -> int:
+    """Slot plus the stable spread of the schedule."""
+    spread = row.spec.when.spread_seconds
+    return slot_ms + spread_offset_ms(f"{row.namespace}/{row.id}", spread) if spread else slot_ms
+
+
+def wake_of(row: Row) -> int | None:
+    """The earliest instant at which the row needs a step without anything new arriving; None: never by itself."""
+    if row.releasing:
+        return row.updated_ms
+    wake = row.expires_ms
+    for run in row.runs:
+        if run.state is RunState.RETRY_WAIT and (row.state is not State.PAUSED or run.kind != "slot"):
+            wake = run.due_ms if wake is None else min(wake, run.due_ms)
+    if row.slot_ms is not None and row.state is State.ACTIVE and not _is_blocked(row, row.slot_ms):
+        due_ms = due_of(row, row.slot_ms)
+        wake = due_ms if wake is None else min(wake, due_ms)
+    return wake
+
+
+def _is_blocked(row: Row, slot_ms: int) -> bool:
+    """An owed slot waits for the run before it: made up for one by one, in order."""
+    owed = row.owed_until_ms is not None and slot_ms <= row.owed_until_ms
+    return owed and bool(row.runs) and row.spec.overlap != "allow"
+
+
+def judge(row: Row, slot_ms: int, following_ms: int | None, now_ms: int) -> tuple[str, str]:
+    """What a due slot becomes: (verdict, reason). A verdict is RUN, QUEUE, WAIT, or a final run state with its reason.
+
+    One meaning for `missed` after a crash, a pause, a re-enable and a rebalance alike: it only looks at how late the slot is.
+    """
+    spec = row.spec
+    late_ms = now_ms - due_of(row, slot_ms)
+    policy = missed_policy(spec)
+    if spec.max_lateness_ms is not None and late_ms > spec.max_lateness_ms:
+        return RunState.MISSED, f"{late_ms} ms late; max_lateness_seconds allows {spec.max_lateness_ms} ms"
+    if policy == "skip" and late_ms > MISSED_GRACE_MS:
+        return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy is skip"
+    if policy == "run_last" and following_ms is not None and due_of(row, following_ms) <= now_ms:
+        return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy runs the last one only"
+    if not row.runs:
+        return RUN, ""
+    owed = late_ms > MISSED_GRACE_MS and policy == "run_all" and is_recurring(spec.when)
+    if spec.overlap != "allow" and (owed or _is_blocked(row, slot_ms)):
+        return WAIT, ""
+    return _judge_overlap(row)
+
+
+def _judge_overlap(row: Row) -> tuple[str, str]:
+    if row.spec.overlap == "allow":
+        if len(row.runs) < OPEN_RUNS_MAX:
+            return RUN, ""
+        return RunState.SKIPPED, f"{OPEN_RUNS_MAX} runs are open, which is the limit"
+    if row.spec.overlap == "queue":
+        waiting = sum(run.state is RunState.SCHEDULED for run in row.runs)
+        if waiting < QUEUED_RUNS_MAX:
+            return QUEUE, ""
+        return RunState.SKIPPED, f"{QUEUED_RUNS_MAX} runs are queued, which is the limit"
+    return RunState.SKIPPED, "the run before it is still open; the overlap policy is skip"
+
+
+def take_due_slot(row: Row, now_ms: int, horizon_ms: int) -> tuple[int, str, str] | None:
+    """Take the next slot that is due off the row: (slot, verdict, reason), or None when there is none (or it must wait).
+
+    Raises RuleError for a rule that cannot be evaluated.
+    """
+    slot_ms = row.slot_ms
+    if slot_ms is None or row.state is not State.ACTIVE or due_of(row, slot_ms) > horizon_ms:
+        return None
+    following_ms = slot_after(row, slot_ms)
+    verdict, reason = judge(row, slot_ms, following_ms, now_ms)
+    if verdict == WAIT:
+        row.owed_until_ms = max(row.owed_until_ms or 0, now_ms)
+        return None
+    row.slot_ms = following_ms
+    if verdict in (RUN, QUEUE):
+        row.slots += 1
+        max_runs = row.spec.when.max_runs
+        if max_runs is not None and row.slots >= max_runs:
+            row.slot_ms = None
+    return slot_ms, verdict, reason
+
+
+def owed_slots(row: Row, now_ms: int) -> list[int]:
+    """The slots that lie behind `now_ms` and have not become runs, oldest first, bounded; for a preview of a resume."""
+    owed: list[int] = []
+    slot_ms = row.slot_ms
+    while slot_ms is not None and due_of(row, slot_ms) <= now_ms and len(owed) < CATCH_UP_SLOTS_MAX:
+        owed.append(slot_ms)
+        slot_ms = slot_after(row, slot_ms)
+    return owed
+
+
+def next_run_ms(row: Row) -> int | None:
+    """The due instant of the next call, for answers: a retry that waits or the next slot."""
+    if row.state in FINAL and not row.runs:
+        return None
+    instants = [run.due_ms for run in row.runs if run.state in (RunState.RETRY_WAIT, RunState.SCHEDULED)]
+    if row.slot_ms is not None:
+        instants.append(due_of(row, row.slot_ms))
+    return min(instants, default=None)
+
+
+def queued_run(row: Row) -> OpenRun | None:
+    """The oldest run that waits for the one before it, when nothing of the schedule is open any more."""
+    if any(run.state in (RunState.IN_FLIGHT, RunState.RETRY_WAIT) for run in row.runs):
+        return None
+    return next((run for run in row.runs if run.state is RunState.SCHEDULED), None)

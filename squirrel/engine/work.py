@@ -1,0 +1,125 @@
+"""One step's working set: what the step may read (time, routes, rows) and all that it decided, as values.
+
+The shell loads the rows, calls the step, and carries out what stands here in the write order of ARCHITECTURE.md. Nothing in
+this file or in the step touches Kafka, a disk or a clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from squirrel.model.schedule import LastRun, OpenRun, Row, encode_row
+from squirrel.model.target import Route
+from squirrel.streams.timeline.keys import derived_keys, s_key, w_key, w_prefix
+from squirrel.wire.owner_link import Decided
+from squirrel.wire.public import Completion, DeadLetter
+from squirrel.wire.records import Command, Execution
+
+Children = Callable[[str, str, str, int], Sequence[tuple[str, str]]]  # namespace, parent, after child, limit
+
+
+class Refusal(NamedTuple):
+    """A change that cannot be taken: goes to `refused` when it came in by Kafka."""
+
+    code: str
+    field: str
+    detail: str
+    command: Command
+
+
+class Entry:
+    """A row in the working set, with the local keys it had when it was read."""
+
+    __slots__ = ("had_keys", "row", "touched")
+
+    def __init__(self, row: Row | None, had_keys: Sequence[bytes]) -> None:
+        self.row = row
+        self.had_keys = had_keys
+        self.touched = False
+
+
+@dataclass(slots=True)
+class Work:
+    """What a step sees and says. `horizon_ms` is now plus the emit-ahead; `draw` is uniform in [0, 1)."""
+
+    now_ms: int
+    horizon_ms: int
+    epoch: int
+    draw: Callable[[], float]
+    route: Callable[[str, str], Route | None]  # namespace, event
+    children: Children
+    entries: dict[bytes, Entry] = field(default_factory=dict)
+    waiters: dict[bytes, bytes | None] = field(default_factory=dict)  # W rows to put or delete
+    executions: list[Execution] = field(default_factory=list)
+    completions: list[Completion] = field(default_factory=list)
+    dead_letters: list[DeadLetter] = field(default_factory=list)
+    orders: list[Command] = field(default_factory=list)  # to other schedules, by the commands topic
+    refusals: list[Refusal] = field(default_factory=list)
+    outcomes: dict[int, Decided] = field(default_factory=dict)  # by offset of the command
+    replays: int = 0  # commands and results that had been applied before
+
+    def load(self, key: bytes, row: Row | None) -> None:
+        """Put a row that was read from the store (None: there is none) into the working set."""
+        self.entries[key] = Entry(row, derived_keys(row) if row is not None else ())
+
+    def row(self, namespace: str, schedule_id: str) -> Row | None:
+        """The row as this step has left it so far. The shell has loaded every key that the batch names."""
+        return self.entries[s_key(namespace, schedule_id)].row
+
+    def put(self, row: Row) -> None:
+        """The row changed (or is new)."""
+        entry = self.entries[s_key(row.namespace, row.id)]
+        entry.row = row
+        entry.touched = True
+        row.epoch = self.epoch
+
+    def drop(self, row: Row) -> None:
+        """The row leaves the state."""
+        entry = self.entries[s_key(row.namespace, row.id)]
+        entry.row = None
+        entry.touched = True
+
+    def add_waiter(self, namespace: str, parent: str, child: str, on: str) -> None:
+        """`child` waits for an outcome of `parent`."""
+        self.waiters[w_key(namespace, parent, child)] = on.encode()
+
+    def drop_waiter(self, namespace: str, parent: str, child: str) -> None:
+        """`child` was told."""
+        self.waiters[w_key(namespace, parent, child)] = None
+
+    def waiting_children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:
+        """Children of `parent` after `after_child`, as stored and as this step has changed it: (child, on), in order."""
+        prefix = w_prefix(namespace, parent)
+        found = dict(self.children(namespace, parent, after_child, limit))
+        for key, on in self.waiters.items():
+            if key.startswith(prefix):
+                child = key[len(prefix) :].decode()
+                if on is None:
+                    found.pop(child, None)
+                elif child > after_child:
+                    found[child] = on.decode()
+        return sorted(found.items())[:limit]
+
+    def decide(
+        self,
+        offset: int,
+        command: Command,
+        code: str,
+        row: Row | None = None,
+        *,
+        open_run: OpenRun | None = None,
+        last_run: LastRun | None = None,
+        detail: str = "",
+        field: str = "",
+    ) -> None:
+        """The outcome of a command; kept only where a gateway waits for it."""
+        if command.reply:
+            encoded = encode_row(row) if row is not None else None
+            self.outcomes[offset] = Decided(code, encoded, open_run, last_run, detail, field)
+
+    def refuse(self, command: Command, code: str, field: str, detail: str) -> None:
+        """A change that came in by Kafka is set aside with its reason."""
+        if not command.reply:
+            self.refusals.append(Refusal(code, field, detail, command))

@@ -1,0 +1,131 @@
+"""The byte layout of a partition's state. Sorted bytes are the index, so every order that matters is in the key.
+
+    S ns 00 id                               schedule row (msgpack `Row`)             in the changelog, under this key
+    W ns 00 parent 00 child                  who waits for the parent, on which outcome   in the changelog, likewise
+    D due(8 BE) ns 00 id                     the timeline, derived from S             local
+    X ns 00 kind value 00 inverted_ms(8) id  lists, newest first, derived from S      local
+    M                                        marker: this changelog has been used     in the changelog only
+    C                                        cursor, wall clock, changelog offset     local
+
+D has no value: it is written and removed in the same batch as its S row, so a revision beside it could never differ.
+Ids and namespaces cannot hold NUL (model/ids.py); events and tags are escaped, in case a door once lets one through.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from struct import Struct
+from typing import Final
+
+from squirrel.model.schedule import Row, RowHead, State
+
+STATE_KIND: Final = b"s"
+TAG_KIND: Final = b"t"
+EVENT_KIND: Final = b"e"
+RUN_KIND: Final = b"r"
+META_KEY: Final = b"C"
+MARKER_KEY: Final = b"M"
+TIMELINE_PREFIX: Final = b"D"
+_DUE: Final = Struct(">Q").pack
+_DUE_OF: Final = Struct(">Q").unpack_from
+_INVERTED_MAX: Final = 2**63 - 1
+
+
+def s_key(namespace: str, schedule_id: str) -> bytes:
+    """The key of a schedule's row, locally and in the changelog."""
+    return b"S%b\0%b" % (namespace.encode(), schedule_id.encode())
+
+
+def s_key_parts(key: bytes) -> tuple[str, str]:
+    """(namespace, schedule id) of an S key."""
+    namespace, _, schedule_id = key[1:].partition(b"\0")
+    return namespace.decode(), schedule_id.decode()
+
+
+def s_prefix(namespace: str) -> bytes:
+    """All rows of a namespace, by id."""
+    return b"S%b\0" % namespace.encode()
+
+
+def w_key(namespace: str, parent: str, child: str) -> bytes:
+    """The key of one subscription: `child` waits for `parent`. Its value is the outcome awaited."""
+    return b"W%b\0%b\0%b" % (namespace.encode(), parent.encode(), child.encode())
+
+
+def w_prefix(namespace: str, parent: str) -> bytes:
+    """All who wait for `parent`."""
+    return b"W%b\0%b\0" % (namespace.encode(), parent.encode())
+
+
+def w_child(key: bytes) -> str:
+    """The child's id of a W key."""
+    return key.rpartition(b"\0")[2].decode()
+
+
+def d_key(due_ms: int, namespace: str, schedule_id: str) -> bytes:
+    """Where the timeline holds a schedule. An instant before 1970 stands at 0: it is due all the same."""
+    return b"D%b%b\0%b" % (_DUE(max(due_ms, 0)), namespace.encode(), schedule_id.encode())
+
+
+def d_start(due_ms: int) -> bytes:
+    """The first possible timeline key of that instant."""
+    return TIMELINE_PREFIX + _DUE(max(due_ms, 0))
+
+
+def d_due_ms(key: bytes) -> int:
+    """The instant of a timeline key, epoch milliseconds."""
+    due_ms: int = _DUE_OF(key, 1)[0]
+    return due_ms
+
+
+def d_s_key(key: bytes) -> bytes:
+    """The row a timeline key stands for."""
+    return b"S" + key[9:]
+
+
+@lru_cache(maxsize=8192)
+def x_prefix(namespace: str, kind: bytes, value: str) -> bytes:
+    """One list: all schedules of a namespace whose state, tag, event or open run is `value`, newest first."""
+    escaped = value.encode("utf-8", "surrogatepass").replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+    return b"X%b\0%b%b\0" % (namespace.encode(), kind, escaped)
+
+
+def x_after(prefix: bytes, created_ms: int, schedule_id: str) -> bytes:
+    """The key of one entry in a list; given as `after` to a scan it makes the next page."""
+    return prefix + _DUE(_INVERTED_MAX - created_ms) + schedule_id.encode()
+
+
+def x_entry(prefix: bytes, key: bytes) -> tuple[int, str]:
+    """(created_ms, schedule id) of an entry in the list that `prefix` names."""
+    start = len(prefix)
+    return _INVERTED_MAX - int(_DUE_OF(key, start)[0]), key[start + 8 :].decode()
+
+
+def prefix_end(prefix: bytes) -> bytes:
+    """The first key after all keys that begin with `prefix`, which must not be all FF."""
+    head = prefix.rstrip(b"\xff")
+    return head[:-1] + bytes((head[-1] + 1,))
+
+
+def derived_keys(head: RowHead | Row) -> list[bytes]:
+    """The D key (when something is to wake it) and the X keys of a row, D first.
+
+    A row that only holds parked changes (`State.UNKNOWN`) is in no list.
+    """
+    namespace = head.namespace
+    wake_ms = head.wake_ms
+    schedule_id = head.id.encode()
+    keys = []
+    if wake_ms is not None:
+        keys.append(b"D%b%b\0%b" % (_DUE(wake_ms if wake_ms > 0 else 0), namespace.encode(), schedule_id))
+    if head.state is State.UNKNOWN:
+        return keys
+    entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
+    keys.append(x_prefix(namespace, STATE_KIND, head.state) + entry)
+    keys.append(x_prefix(namespace, EVENT_KIND, head.event) + entry)
+    if head.tags:
+        keys.extend([x_prefix(namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(head.tags)])
+    if head.runs:
+        lists = b"X%b\0%b" % (namespace.encode(), RUN_KIND)  # not cached: a run id is used once
+        keys.extend([b"%b%b\0%b" % (lists, run.id.encode(), entry) for run in head.runs])
+    return keys
