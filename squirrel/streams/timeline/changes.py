@@ -1,0 +1,48 @@
+"""The one function that turns changelog records into changes of the store: the live path and recovery share it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from squirrel.model.schedule import decode_row_head
+from squirrel.streams.timeline.keys import derived_keys
+
+_S: Final = b"S"
+_W: Final = b"W"
+
+
+class Change(NamedTuple):
+    """One record as the store takes it: `value` None deletes; the derived keys of the row before and after."""
+
+    key: bytes
+    value: bytes | None
+    old_derived: list[bytes]
+    new_derived: list[bytes]
+
+
+def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes, bytes | None]) -> list[Change]:
+    """Changes for (key, value) records in log order.
+
+    `old` maps every S key among them to the value the store holds (None: no row). A key that comes twice is chained: its second
+    change removes what its first one added. Records that are neither S nor W (the marker) change nothing.
+    """
+    out: list[Change] = []
+    derived_now: dict[bytes, list[bytes]] = {}
+    for key, value in records:
+        if key[:1] == _S:
+            before = derived_now.get(key)
+            if before is None:
+                held = old.get(key)
+                before = [] if held is None else derived_keys(decode_row_head(held))
+            after = [] if value is None else derived_keys(decode_row_head(value))
+            derived_now[key] = after
+            out.append(Change(key, value, before, after))
+        elif key[:1] == _W:
+            out.append(Change(key, value, [], []))
+    return out
+
+
+def row_keys(records: Iterable[tuple[bytes, bytes | None]]) -> list[bytes]:
+    """The distinct S keys among records, in order: what must be looked up before `changes_of`."""
+    return list(dict.fromkeys(key for key, _ in records if key[:1] == _S))

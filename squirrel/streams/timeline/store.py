@@ -1,0 +1,331 @@
+"""The timeline store: what is true now, per partition, and the order in which it comes due.
+
+Every call names its partition, which must be open; nothing opens one by accident. All calls run on the event loop and are
+short: RocksDB holds the interpreter's lock, so a batch is bounded by its caller (`model/limits.py`: DUE_BATCH_MAX).
+A RocksDB iterator used after its database was closed crashes the process, so none outlives the call that made it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from struct import Struct
+from typing import Any, Final, NamedTuple
+
+from rocksdict import ReadOptions, WriteBatch
+
+from squirrel.model.errors import Fatal
+from squirrel.streams.timeline.changes import Change
+from squirrel.streams.timeline.keys import META_KEY, TIMELINE_PREFIX, d_due_ms, d_s_key, d_start, prefix_end
+from squirrel.streams.timeline.rocks import (
+    CACHE_BYTES_DEFAULT,
+    WRITE_BUFFER_BYTES_DEFAULT,
+    broken,
+    open_rocks,
+    property_of,
+    rocks_options,
+    wipe_rocks,
+    without_log,
+)
+
+NO_OFFSET: Final = -1
+_META: Final = Struct(">QQqQ")
+_D: Final = TIMELINE_PREFIX[0]
+_TIMELINE_END: Final = prefix_end(TIMELINE_PREFIX)
+_FIRST: Final = d_start(0)
+
+
+class Meta(NamedTuple):
+    """The C row: the cursor, the wall clock of the last write, the last changelog offset applied (NO_OFFSET: none)."""
+
+    cursor_ms: int
+    wall_ms: int
+    changelog_offset: int
+
+
+class Due(NamedTuple):
+    """One schedule whose instant has come: the instant, the row's key, the row."""
+
+    due_ms: int
+    s_key: bytes
+    row: bytes
+
+
+class PartitionStats(NamedTuple):
+    """`pending` is exact (keys on the timeline); `keys` is RocksDB's estimate over all kinds."""
+
+    pending: int
+    keys: int
+    disk_bytes: int
+    memtable_bytes: int
+
+
+class _Partition:
+    """One open database and what is known of its timeline without asking it.
+
+    `cursor`: no live D key is below it. `taken`: keys the last walk returned that are still there, up to `walked`; when they are
+    all gone the cursor moves past `walked`, so a walk never meets its own tombstones (measured: 8 ms per 20,000).
+    `next_key`: the first D key; None when the timeline is empty; unknown while `next_known` is False.
+    """
+
+    __slots__ = ("cursor", "db", "meta", "next_key", "next_known", "path", "pending", "taken", "walked")
+
+    def __init__(self, path: Path, db: Any) -> None:
+        self.path = path
+        self.db = db
+        raw = db.get(META_KEY)
+        cursor_ms, wall_ms, offset, pending = _META.unpack(raw) if raw else (0, 0, NO_OFFSET, 0)
+        self.pending: int = pending
+        self.meta = Meta(cursor_ms, wall_ms, offset)
+        self.cursor = d_start(cursor_ms)
+        self.taken: set[bytes] = set()
+        self.walked = b""
+        self.next_key: bytes | None = None
+        self.next_known = False
+
+    def added(self, key: bytes) -> None:
+        self.pending += 1
+        self.cursor = min(self.cursor, key)
+        if self.taken and key <= self.walked:
+            self.taken.add(key)
+        if self.next_known and (self.next_key is None or key < self.next_key):
+            self.next_key = key
+
+    def removed(self, key: bytes) -> None:
+        self.pending -= 1
+        if self.taken:
+            self.taken.discard(key)
+            if not self.taken:
+                self.cursor = max(self.cursor, self.walked + b"\0")
+        if key == self.next_key:
+            self.next_known = False
+
+
+class TimelineStore:
+    """RocksDBs under one directory, `<path>/<partition>`, with shared budgets; see the module for the rules."""
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cache_bytes: int = CACHE_BYTES_DEFAULT,
+        write_buffer_bytes: int = WRITE_BUFFER_BYTES_DEFAULT,
+        on_wiped: Callable[[int, str], None] | None = None,
+    ) -> None:
+        """`on_wiped(partition, reason)` is told when an open found a corrupted database and removed it."""
+        self.path = path
+        self._options = rocks_options(cache_bytes, write_buffer_bytes)
+        self._no_wal = without_log()
+        self._on_wiped = on_wiped
+        self._open: dict[int, _Partition] = {}
+
+    # --- life ---------------------------------------------------------------------------------------------------
+
+    def open(self, partition: int) -> Meta:
+        """Opens an assigned partition, empty when it was never here; takes 10 to 40 ms. Opening an open one is an error."""
+        if partition in self._open:
+            raise Fatal(f"partition {partition} of the timeline was opened twice")
+        path = self._path(partition)
+        db, wiped = open_rocks(path, self._options)
+        if wiped is not None and self._on_wiped is not None:
+            self._on_wiped(partition, wiped)
+        try:
+            self._open[partition] = _Partition(path, db)
+        except Exception as error:
+            db.close()
+            raise broken(path, error) from error
+        return self._open[partition].meta
+
+    def close(self, partition: int) -> None:
+        """Closes a partition; harmless when it is not open."""
+        found = self._open.pop(partition, None)
+        if found is not None:
+            found.db.close()
+
+    def close_all(self) -> None:
+        for partition in list(self._open):
+            self.close(partition)
+
+    def wipe(self, partition: int) -> None:
+        """Removes everything of an open partition and opens it empty."""
+        self.close(partition)
+        wipe_rocks(self._path(partition))
+        self.open(partition)
+
+    def is_open(self, partition: int) -> bool:
+        return partition in self._open
+
+    def partitions(self) -> list[int]:
+        """The open partitions, ascending."""
+        return sorted(self._open)
+
+    # --- reading ------------------------------------------------------------------------------------------------
+
+    def get(self, partition: int, key: bytes) -> bytes | None:
+        return self.get_many(partition, [key])[0]
+
+    def get_many(self, partition: int, keys: Sequence[bytes]) -> list[bytes | None]:
+        """Values in the order of `keys`, None where there is none; about 1 us each."""
+        found = self._of(partition)
+        if not keys:
+            return []
+        try:
+            values: list[bytes | None] = found.db.get(list(keys))
+        except Exception as error:
+            raise broken(found.path, error) from error
+        return values
+
+    def scan(self, partition: int, prefix: bytes, after: bytes | None, limit: int) -> list[tuple[bytes, bytes]]:
+        """Up to `limit` (key, value) under `prefix`, ascending, those behind the key `after` (None: from the start)."""
+        found = self._of(partition)
+        start = prefix if after is None or after < prefix else after + b"\0"
+        out: list[tuple[bytes, bytes]] = []
+        try:
+            cursor = found.db.iter(_below(prefix_end(prefix)))
+            cursor.seek(start)
+            while len(out) < limit and cursor.valid():
+                out.append((cursor.key(), cursor.value()))
+                cursor.next()
+            cursor.status()
+        except Exception as error:
+            raise broken(found.path, error) from error
+        return out
+
+    def due(self, partition: int, until_ms: int, limit: int) -> list[Due]:
+        """Up to `limit` schedules due at or before `until_ms`, earliest first.
+
+        They stay on the timeline until `apply` takes them off, so asking again before that gives the same ones.
+        """
+        found = self._of(partition)
+        try:
+            keys = _keys_below(found.db, found.cursor, d_start(until_ms + 1), limit)
+        except Exception as error:
+            raise broken(found.path, error) from error
+        if not keys:
+            # Nothing is left up to that instant; whatever is added below it later lowers the cursor again.
+            found.cursor = max(found.cursor, d_start(until_ms + 1))
+            found.taken = set()
+            return []
+        found.cursor, found.walked, found.taken = keys[0], keys[-1], set(keys)
+        found.next_key, found.next_known = keys[0], True
+        rows = self.get_many(partition, [d_s_key(key) for key in keys])
+        out = []
+        for key, row in zip(keys, rows, strict=True):
+            if row is None:
+                raise Fatal(
+                    f"{found.path} names {d_s_key(key)!r} on the timeline but has no such row: remove the directory"
+                )
+            out.append(Due(d_due_ms(key), d_s_key(key), row))
+        return out
+
+    def next_due_ms(self, partition: int) -> int | None:
+        """The earliest instant on the timeline, past or future; None when it is empty. Kept, so asking often is free."""
+        found = self._of(partition)
+        if not found.next_known:
+            try:
+                keys = _keys_below(found.db, found.cursor, _TIMELINE_END, 1)
+            except Exception as error:
+                raise broken(found.path, error) from error
+            found.next_key = keys[0] if keys else None
+            found.next_known = True
+            if keys and not found.taken:
+                found.cursor = keys[0]
+        next_key: bytes | None = found.next_key
+        return None if next_key is None else d_due_ms(next_key)
+
+    def meta(self, partition: int) -> Meta:
+        """The C row as of the last apply."""
+        return self._of(partition).meta
+
+    def pending(self, partition: int) -> int:
+        """How many schedules stand on the timeline."""
+        return self._of(partition).pending
+
+    def stats(self, partition: int) -> PartitionStats:
+        found = self._of(partition)
+        return PartitionStats(
+            pending=found.pending,
+            keys=property_of(found.db, "estimate-num-keys"),
+            disk_bytes=property_of(found.db, "live-sst-files-size"),
+            memtable_bytes=property_of(found.db, "cur-size-all-mem-tables"),
+        )
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    def apply(
+        self,
+        partition: int,
+        changes: Iterable[Change],
+        *,
+        wall_ms: int,
+        changelog_offset: int | None = None,
+        logged: bool = True,
+    ) -> None:
+        """Writes rows, derived keys and the C row in one WriteBatch.
+
+        `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
+        only notes that the state was current at `wall_ms`). The cursor follows by itself. `logged=False` skips RocksDB's own
+        log, for recovery; call `flush` after it.
+        """
+        found = self._of(partition)
+        batch = WriteBatch(raw_mode=True)
+        put, delete = batch.put, batch.delete
+        added, removed = found.added, found.removed
+        for key, value, old, new in changes:
+            if value is None:
+                delete(key)
+            else:
+                put(key, value)
+            if old == new:
+                continue
+            for derived in old:
+                if derived not in new:
+                    delete(derived)
+                    if derived[0] == _D:
+                        removed(derived)
+            for derived in new:
+                if derived not in old:
+                    put(derived, b"")
+                    if derived[0] == _D:
+                        added(derived)
+        offset = found.meta.changelog_offset if changelog_offset is None else changelog_offset
+        meta = Meta(d_due_ms(found.cursor), max(wall_ms, found.meta.wall_ms), max(offset, found.meta.changelog_offset))
+        put(META_KEY, _META.pack(*meta, found.pending))
+        try:
+            if logged:
+                found.db.write(batch)
+            else:
+                found.db.write(batch, self._no_wal)
+        except Exception as error:
+            raise broken(found.path, error) from error
+        found.meta = meta
+
+    def flush(self, partition: int) -> None:
+        """Memtables to disk; needed after writes that were not logged."""
+        self._of(partition).db.flush()
+
+    def _path(self, partition: int) -> Path:
+        return self.path / str(partition)
+
+    def _of(self, partition: int) -> _Partition:
+        try:
+            return self._open[partition]
+        except KeyError:
+            raise Fatal(f"partition {partition} of the timeline is not open in this process") from None
+
+
+def _below(end: bytes) -> ReadOptions:
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    return options
+
+
+def _keys_below(db: Any, start: bytes, end: bytes, limit: int) -> list[bytes]:
+    keys: list[bytes] = []
+    cursor = db.iter(_below(end))
+    cursor.seek(start)
+    while len(keys) < limit and cursor.valid():
+        keys.append(cursor.key())
+        cursor.next()
+    cursor.status()
+    return keys
