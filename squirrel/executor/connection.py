@@ -98,7 +98,8 @@ class Connection(asyncio.Protocol):
 
     def exchange(self, request: bytes, deadline: float, is_head: bool = False) -> asyncio.Future[Answer | Failure]:
         """Writes `request` once; the future gives the answer or why there is none, by `deadline` (loop time) at the latest."""
-        assert self._waiter is None and self._transport is not None, "one exchange at a time"
+        assert self._waiter is None, "one exchange at a time"
+        assert self._transport is not None, "dial returns open connections only"
         self._reset(is_head)
         self._waiter = self._loop.create_future()
         self._deadline = deadline

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import socket
 import ssl
@@ -41,7 +40,7 @@ async def _dial_one(
     loop = asyncio.get_running_loop()
     family = socket.AF_INET if len(address) == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_STREAM)
-    phase = "connect"
+    phase, connection = "connect", None
     try:
         sock.setblocking(False)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -49,25 +48,27 @@ async def _dial_one(
             await loop.sock_connect(sock, (socket.inet_ntop(family, address), url.port))
             refused = _last_check(sock, url, guard)
             if refused is not None:
-                sock.close()
                 return refused
             phase = "tls"
-            connection = Connection(loop, sock, (url.scheme, url.host, url.port, address))
+            opening = Connection(loop, sock, (url.scheme, url.host, url.port, address))
             if tls is None:
-                await loop.create_connection(lambda: connection, sock=sock)
+                await loop.create_connection(lambda: opening, sock=sock)
             else:
                 await loop.create_connection(
-                    lambda: connection,
+                    lambda: opening,
                     sock=sock,
                     ssl=tls,
                     server_hostname=url.host,
                     ssl_handshake_timeout=max(0.0, deadline - loop.time()) + TLS_GRACE_S,
                     ssl_shutdown_timeout=TLS_SHUTDOWN_S,
                 )
+        connection = opening
         return connection
-    except BaseException as error:
-        sock.close()
+    except OSError as error:  # TimeoutError and ssl.SSLError are among them
         return _explain(error, phase)
+    finally:
+        if connection is None:
+            sock.close()
 
 
 def _last_check(sock: socket.socket, url: CheckedUrl, guard: Guard) -> Failure | None:
@@ -77,7 +78,7 @@ def _last_check(sock: socket.socket, url: CheckedUrl, guard: Guard) -> Failure |
     return guard.final(peer[0], url.port)
 
 
-def _explain(error: BaseException, phase: str) -> Failure:
+def _explain(error: OSError, phase: str) -> Failure:
     """An error as a sentence without an address: the texts of OSError and ssl name the peer."""
     if isinstance(error, ssl.SSLCertVerificationError):
         mismatch = error.verify_code in _NAME_MISMATCH
@@ -86,11 +87,9 @@ def _explain(error: BaseException, phase: str) -> Failure:
         )
     if isinstance(error, ssl.SSLError):
         return Failure("tls", f"the handshake failed ({error.reason or 'no reason given'})".lower().replace("_", " "))
-    if isinstance(error, TimeoutError) or (isinstance(error, OSError) and error.errno == errno.ETIMEDOUT):
+    if isinstance(error, TimeoutError):  # ours, or the kernel's ETIMEDOUT
         return Failure("timeout", f"the {'TLS handshake' if phase == 'tls' else 'connection'} took too long")
-    if isinstance(error, OSError):
-        if phase == "tls":
-            return Failure("tls", "the target closed the connection during the handshake")
-        text = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
-        return Failure("connect", text.lower())
-    raise error
+    if phase == "tls":
+        return Failure("tls", "the target closed the connection during the handshake")
+    text = os.strerror(error.errno) if error.errno and error.errno > 0 else "no connection"
+    return Failure("connect", text.lower())

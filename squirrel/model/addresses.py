@@ -207,9 +207,9 @@ def parse_host_patterns(texts: str | Iterable[str], field: str = "allowed_hosts"
 
 def host_allowed(host: str, patterns: tuple[str, ...]) -> bool:
     """Whether a normalised host matches; no patterns allow every host. `*.a.b` matches any depth below a.b, not a.b."""
-    return not patterns or any(
-        pattern == "*" or host == pattern or (pattern[0] == "*" and host.endswith(pattern[1:])) for pattern in patterns
-    )
+    if not patterns or host in patterns or "*" in patterns:
+        return True
+    return any(pattern[0] == "*" and host.endswith(pattern[1:]) for pattern in patterns)
 
 
 def normalise_url(url: object, field: str = "url") -> CheckedUrl:
