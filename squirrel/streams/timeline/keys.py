@@ -22,7 +22,7 @@ from squirrel.model.schedule import Row, RowHead, State
 STATE_KIND: Final = b"s"
 TAG_KIND: Final = b"t"
 EVENT_KIND: Final = b"e"
-RUN_KIND: Final = b"r"
+RUN_KIND: Final = b"r"  # open runs, so that a run can be found without its schedule
 META_KEY: Final = b"C"
 MARKER_KEY: Final = b"M"
 TIMELINE_PREFIX: Final = b"D"

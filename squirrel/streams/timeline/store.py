@@ -259,13 +259,15 @@ class TimelineStore:
         *,
         wall_ms: int,
         changelog_offset: int | None = None,
+        cursor_ms: int | None = None,
         logged: bool = True,
     ) -> None:
         """Writes rows, derived keys and the C row in one WriteBatch.
 
         `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
-        only notes that the state was current at `wall_ms`). The cursor follows by itself. `logged=False` skips RocksDB's own
-        log, for recovery; call `flush` after it.
+        only notes that the state was current at `wall_ms`). `cursor_ms`, where the owner's walk stands, can only lower the
+        cursor: the store moves it forward itself, never past a key that is still there. `logged=False` skips RocksDB's own log, for
+        recovery; call `flush` after it.
         """
         found = self._of(partition)
         batch = WriteBatch(raw_mode=True)
@@ -288,6 +290,8 @@ class TimelineStore:
                     put(derived, b"")
                     if derived[0] == _D:
                         added(derived)
+        if cursor_ms is not None:
+            found.cursor = min(found.cursor, d_start(cursor_ms))
         offset = found.meta.changelog_offset if changelog_offset is None else changelog_offset
         meta = Meta(d_due_ms(found.cursor), max(wall_ms, found.meta.wall_ms), max(offset, found.meta.changelog_offset))
         put(META_KEY, _META.pack(*meta, found.pending))
