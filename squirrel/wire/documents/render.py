@@ -1,0 +1,135 @@
+"""Answers: a row, a run, a route as api.md shows them. Message and metadata stand in them byte for byte.
+
+`answer_json` encodes what these functions return; other encoders do not know `orjson.Fragment`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from squirrel.model.instants import format_instant, format_instant_or_none
+from squirrel.model.schedule import LastRun, OpenRun, Row, RunState, Spec, State, missed_policy
+from squirrel.model.target import Route, Target
+from squirrel.wire.documents.retry import retry_document, seconds_of
+from squirrel.wire.documents.target import REDACTED, fallback_document, target_document
+from squirrel.wire.documents.when import when_document
+
+
+def answer_json(value: Any) -> bytes:
+    """JSON bytes of an answer, raw messages embedded as they are."""
+    return orjson.dumps(value)
+
+
+def document_of(spec: Spec, *, redact: bool = False) -> dict[str, Any]:
+    """The public document whose parsing gives `spec` again; `redact` hides secret headers, as every answer does."""
+    document: dict[str, Any] = {
+        "event": spec.event,
+        "name": spec.name,
+        "description": spec.description,
+        "tags": list(spec.tags),
+        "metadata": orjson.Fragment(spec.metadata),
+        "message": orjson.Fragment(spec.message),
+        "target": None if spec.target is None else target_document(spec.target, redact=redact),
+        "when": when_document(spec.when),
+        "retry": None if spec.retry is None else retry_document(spec.retry),
+        "fire_and_forget": spec.fire_and_forget,
+        "fallback": [fallback_document(each, redact=redact) for each in spec.fallback],
+        "overlap": spec.overlap,
+        "missed": spec.missed,
+        "max_lateness_seconds": None if spec.max_lateness_ms is None else seconds_of(spec.max_lateness_ms),
+        "group": spec.group,
+        "retention_seconds": seconds_of(spec.retention_ms),
+    }
+    return document
+
+
+def render_target(target: Target) -> dict[str, Any]:
+    """A target as answers show it: secret headers hidden."""
+    return target_document(target, redact=True)
+
+
+def render_schedule(row: Row, warnings: list[str] | None = None) -> dict[str, Any]:
+    """A schedule as GET answers it. `missed` shows the policy that holds, also when nobody chose it."""
+    answer: dict[str, Any] = {"id": row.id, "namespace": row.namespace, **document_of(row.spec, redact=True)}
+    answer["missed"] = missed_policy(row.spec)
+    answer["revision"] = row.revision
+    answer["state"] = str(row.state)
+    answer["next_run"] = format_instant_or_none(next_run_ms(row))
+    answer["created_at"] = format_instant(row.created_ms)
+    answer["updated_at"] = format_instant(row.updated_ms or row.created_ms)
+    if row.reason:
+        answer["reason"] = row.reason
+    if row.last is not None:
+        answer["last_run"] = render_last_run(row.last)
+    if warnings:
+        answer["warnings"] = warnings
+    return answer
+
+
+def next_run_ms(row: Row) -> int | None:
+    """When the next run that has not begun is due, or None: paused, waiting, finished."""
+    if row.state is not State.ACTIVE:
+        return None
+    due = [run.due_ms for run in row.runs if run.state is RunState.SCHEDULED]
+    if row.slot_ms is not None:
+        due.append(row.slot_ms)
+    return min(due, default=None)
+
+
+def render_last_run(last: LastRun) -> dict[str, Any]:
+    """The newest finished run, as a schedule shows it."""
+    answer: dict[str, Any] = {
+        "id": last.id,
+        "slot": format_instant(last.slot_ms),
+        "state": str(last.state),
+        "attempts": last.attempts,
+        "finished": format_instant(last.finished_ms),
+    }
+    return {**answer, "reason": last.reason} if last.reason else answer
+
+
+def render_run(run: OpenRun, row: Row) -> dict[str, Any]:
+    """A run that has no final outcome yet. Its finished attempts are the history's; here is the one in flight, if any."""
+    answer: dict[str, Any] = {
+        "id": run.id,
+        "schedule_id": row.id,
+        "namespace": row.namespace,
+        "event": row.event,
+        "slot": format_instant(run.slot_ms),
+        "due": format_instant(run.due_ms),
+        "state": str(run.state),
+        "attempts": [],
+    }
+    if run.state is RunState.IN_FLIGHT and run.attempt > 0:
+        attempt = {"number": run.attempt, "due": format_instant(run.due_ms), "emitted": format_instant(run.emitted_ms)}
+        answer["attempts"] = [{**attempt, "state": str(RunState.IN_FLIGHT)}]
+    if run.replay_of is not None:
+        answer["replay_of"] = run.replay_of
+    return answer
+
+
+def render_route(route: Route) -> dict[str, Any]:
+    """A route as GET answers it."""
+    return {
+        "pattern": route.pattern,
+        "target": render_target(route.target),
+        "retry": None if route.retry is None else retry_document(route.retry),
+        "fallback": [fallback_document(each, redact=True) for each in route.fallback],
+        "created_at": format_instant(route.created_ms),
+        "updated_at": format_instant(route.updated_ms),
+    }
+
+
+__all__ = [
+    "REDACTED",
+    "answer_json",
+    "document_of",
+    "next_run_ms",
+    "render_last_run",
+    "render_route",
+    "render_run",
+    "render_schedule",
+    "render_target",
+]

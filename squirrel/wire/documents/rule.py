@@ -1,0 +1,24 @@
+"""The door to `recurrence`: a rule that cannot be compiled is refused here, under the field as it was sent."""
+
+from __future__ import annotations
+
+from squirrel.model.errors import Problem
+from squirrel.model.when import When
+from squirrel.wire.documents.names import Entries
+from squirrel.wire.documents.values import Problems
+
+_UNKEYED = "new"  # a spread depends on the id, whether a rule compiles does not
+
+
+def check_rule(when: When, now_ms: int, entries: Entries, problems: Problems) -> None:
+    """Compiles cron, rrule or every once; adds the problem it meets."""
+    # Imported here because dateutil and croniter cost 100 ms, which services that see one-shots only need not pay.
+    from squirrel.recurrence import RuleError, compile_rule
+
+    try:
+        compile_rule(when, created_ms=now_ms, schedule_key=_UNKEYED)
+    except RuleError as error:
+        name = str(error.field).removeprefix("when.")
+        field = entries[name][0] if name in entries else f"when.{name}"
+        fix = f"; {error.fix}" if error.fix else ""
+        problems.append(Problem(field, f"{error.reason}{fix}"))

@@ -1,0 +1,150 @@
+"""A new schedule: the public JSON -> Spec, id, fingerprint and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from squirrel.model.errors import Problem, Refused
+from squirrel.model.ids import id_from_idempotency_key, id_problem
+from squirrel.model.limits import ID_CHARS_MAX, REQUEST_BYTES_MAX
+from squirrel.model.schedule import Spec
+from squirrel.wire.documents.collect import Collected, collect
+from squirrel.wire.documents.fields import TOO_LARGE, Sources, parse_top
+from squirrel.wire.documents.fingerprint import fingerprint_of
+from squirrel.wire.documents.json_text import Document, read_document
+from squirrel.wire.documents.retry import parse_retry
+from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_target
+from squirrel.wire.documents.values import Problems, shown
+from squirrel.wire.documents.when import parse_when
+
+Routes = Callable[[str], bool]  # whether a route matches this event
+
+
+class NewSchedule(NamedTuple):
+    """A schedule that may be created. `fingerprint` is empty when the id is ours, for then nobody can send it again."""
+
+    id: str
+    spec: Spec
+    fingerprint: str
+    warnings: list[str]
+
+
+def parse_schedule(
+    body: bytes | msgspec.Raw,
+    *,
+    now_ms: int,
+    new_id: Callable[[], str],
+    routes: Routes,
+    policy: TargetPolicy,
+    namespace: str,
+    idempotency_key: str | None = None,
+) -> NewSchedule:
+    """One schedule as api.md writes it. Raises NotJson, or Refused with every problem at once."""
+    return parse_collected(
+        read_document(bytes(body), REQUEST_BYTES_MAX),
+        now_ms=now_ms,
+        new_id=new_id,
+        routes=routes,
+        policy=policy,
+        key=(namespace, idempotency_key),
+    )
+
+
+def parse_collected(
+    document: Document,
+    *,
+    now_ms: int,
+    new_id: Callable[[], str],
+    routes: Routes,
+    policy: TargetPolicy,
+    key: tuple[str, str | None],
+    skip: frozenset[str] = frozenset(),
+) -> NewSchedule:
+    """As `parse_schedule`, on a document that was read already; `skip` names keys that are the caller's."""
+    problems: Problems = []
+    collected = collect(document, problems, skip).without_nulls()
+    schedule_id, from_outside = _identity(collected, key, new_id, problems)
+    spec = build_spec(collected, Sources(document, policy), now_ms, problems)
+    if spec is not None:
+        check_spec(spec, collected, schedule_id, routes, problems)
+    raise_all(problems)
+    assert spec is not None, "no spec without a problem"
+    fingerprint = fingerprint_of(spec) if from_outside else ""
+    return NewSchedule(schedule_id, spec, fingerprint, warnings_of(spec, collected, now_ms))
+
+
+def _identity(
+    collected: Collected, key: tuple[str, str | None], new_id: Callable[[], str], problems: Problems
+) -> tuple[str, bool]:
+    """The id, and whether it follows from what was sent, so that the same request meets the same schedule."""
+    namespace, idempotency_key = key
+    if idempotency_key is not None and not (
+        1 <= len(idempotency_key) <= ID_CHARS_MAX and idempotency_key.isprintable()
+    ):
+        problems.append(Problem("idempotency-key", f"must be 1 to {ID_CHARS_MAX} printable characters"))
+        idempotency_key = None
+    if (entry := collected.top.get("id")) is not None:
+        reason = id_problem(entry[1])
+        if reason is not None:
+            problems.append(Problem(entry[0], reason))
+        return str(entry[1]), True
+    if idempotency_key is not None:
+        return id_from_idempotency_key(namespace, idempotency_key), True
+    return new_id(), False
+
+
+def build_spec(
+    collected: Collected, sources: Sources, now_ms: int, problems: Problems, before: Spec | None = None
+) -> Spec | None:
+    """All sections of a whole document -> Spec, or None when something is wrong. `before` lends its hidden headers."""
+    count = len(problems)
+    values = parse_top(collected.top, sources, problems)
+    if "event" not in collected.top:
+        problems.append(Problem("event", "is missing; send a name such as email.send.welcome"))
+    values["when"] = parse_when(collected.when, now_ms, problems)
+    if collected.retry or "retry" in collected.top:
+        values["retry"] = parse_retry(collected.retry, problems)
+    if collected.target or "target" in collected.top:
+        hidden = headers_of(before.target) if before is not None else ()
+        values["target"] = parse_target(collected.target, "target", sources.policy, problems, hidden)
+    return Spec(**values) if len(problems) == count else None
+
+
+def check_spec(spec: Spec, collected: Collected, schedule_id: str, routes: Routes | None, problems: Problems) -> None:
+    """What needs the rest of the world: a way to the target, and parents other than itself."""
+    if spec.target is None and routes is not None and not routes(spec.event):
+        problems.append(
+            Problem(
+                "target",
+                f"is missing and no route matches the event {shown(spec.event)}; "
+                "send a target, or PUT /api/v1/routes/{pattern} first",
+            )
+        )
+    for index, parent in enumerate(spec.when.after):
+        if parent.schedule == schedule_id:
+            field = collected.when["after"][0] if "after" in collected.when else "when.after"
+            problems.append(Problem(f"{field}[{index}].schedule", "is the schedule itself; name another"))
+
+
+def raise_all(problems: Problems) -> None:
+    """Raises Refused when there is a problem; `too_large` when all of them are problems of size."""
+    if problems:
+        large = all(TOO_LARGE in problem.reason for problem in problems)
+        raise Refused("too_large" if large else "invalid", problems)
+
+
+def warnings_of(spec: Spec, collected: Collected, now_ms: int) -> list[str]:
+    """What is accepted and may surprise."""
+    at_ms = spec.when.at_ms
+    if at_ms is None or at_ms >= now_ms:
+        return []
+    late_ms = now_ms - at_ms
+    field = collected.when["at"][0] if "at" in collected.when else "when.at"
+    if spec.max_lateness_ms is not None and late_ms > spec.max_lateness_ms:
+        fate = f"it is missed, for max_lateness_seconds is {spec.max_lateness_ms / 1000:g}"
+    else:
+        fate = "it fires at once"
+    return [f"{field} lies {late_ms / 1000:g} s in the past: {fate}"]
