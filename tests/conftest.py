@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from squirrel.runtime.local.cassandra import EmbeddedCassandra
 from squirrel.runtime.local.kafka import EmbeddedKafka
 
 # A developer's own settings must not decide how a test ends; where jars are cached may stay.
@@ -36,6 +37,15 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server = EmbeddedKafka(tmp_path_factory.mktemp("kafka"), environment=os.environ)
     run(server.start())
     yield server.bootstrap
+    run(server.stop())
+
+
+@pytest.fixture(scope="session")
+def cassandra(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Cassandra for the session: its CQL address, `127.0.0.1:port`. Keyspaces are told apart by the tests."""
+    server = EmbeddedCassandra(tmp_path_factory.mktemp("cassandra"), environment=os.environ)
+    run(server.start())
+    yield server.address
     run(server.stop())
 
 
