@@ -1,1 +1,27 @@
-"""Cron, RRULE, interval, calendars and DST policy become instants; pure: the time is always an argument."""
+"""Cron, RRULE, intervals, calendars and the clock-change policy: from a `when` to the next instant.
+
+Reads: a When (`squirrel/model/when.py`), calendars through a lookup, and the packaged IANA time zone data.
+Keeps: nothing but caches: compiled rules by content, clock changes by zone.
+Writes: nothing.
+Promises: the same slots for the same content on every machine and after every restart; strictly rising; every question
+    answered in bounded time, a rule that cannot be answered refused at the door by a RuleError with field, reason and fix.
+Never: reads a clock, adds the spread to a slot, counts `max_runs`, or decides what happens to a slot that was missed.
+"""
+
+from squirrel.recurrence.business import Calendar, CalendarLookup
+from squirrel.recurrence.problem import RuleError
+from squirrel.recurrence.rule import Rule, compile_rule, spread_offset_ms, upcoming
+from squirrel.recurrence.zone import tzdata_version
+from squirrel.recurrence.zone_names import zone_names
+
+__all__ = [
+    "Calendar",
+    "CalendarLookup",
+    "Rule",
+    "RuleError",
+    "compile_rule",
+    "spread_offset_ms",
+    "tzdata_version",
+    "upcoming",
+    "zone_names",
+]

@@ -1,0 +1,95 @@
+"""Where a COUNT ends, found by counting stretches of time and not runs.
+
+RFC 5545, 3.3.10: a local time that does not exist is not counted, where the policy skips it; and a rule that runs in both
+passes of a repeated hour counts both. Under every other policy local times are counted.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from squirrel.recurrence.dst import Policy, ZonedSeries
+from squirrel.recurrence.limits import COUNT_YEARS_MAX
+from squirrel.recurrence.series import LOCAL_MAX, BoundedSeries, CountedSeries
+from squirrel.recurrence.zone import UTC_MAX, Zone
+
+_YEAR_SECONDS = 366 * 86_400
+
+
+class Instants(Protocol):
+    """Rising instants in UTC seconds, possibly endless."""
+
+    def at_or_after(self, utc_s: int) -> int | None:
+        """The first instant not before this one; None when there is none."""
+        ...
+
+
+class UntilInstants:
+    """Instants up to and including one."""
+
+    def __init__(self, instants: Instants, last_s: int) -> None:
+        self._instants = instants
+        self._last_s = last_s
+
+    def at_or_after(self, utc_s: int) -> int | None:
+        found = self._instants.at_or_after(utc_s)
+        return found if found is not None and found <= self._last_s else None
+
+
+def counted(series: CountedSeries, zone: Zone, policy: Policy, count: int) -> Instants:
+    """The first `count` runs of a series in a zone; endless when they are not reached in 1,000 years."""
+    zoned = ZonedSeries(series, zone, policy)
+    if policy.gap != "skip" and policy.overlap != "both":
+        last_local_s = _nth_local(series, count)
+        return zoned if last_local_s is None else ZonedSeries(BoundedSeries(series, last_local_s), zone, policy)
+    last_s = _nth_run(series, zone, policy, count)
+    return zoned if last_s is None else UntilInstants(zoned, last_s)
+
+
+def _nth_local(series: CountedSeries, count: int) -> int | None:
+    low = series.first_s
+    end = min(low + COUNT_YEARS_MAX * _YEAR_SECONDS, LOCAL_MAX)
+    while low < end:
+        high = min(low + _YEAR_SECONDS, end)
+        found = series.count(low, high)
+        if count <= found:
+            return _nth_between(series, low, high, count)
+        count -= found
+        low = high
+    return None
+
+
+def _nth_between(series: CountedSeries, low: int, high: int, count: int) -> int:
+    """The count-th local time of [low, high), which has that many."""
+    begin = low
+    while high - low > 1:
+        middle = (low + high) // 2
+        if series.count(begin, middle) < count:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def _nth_run(series: CountedSeries, zone: Zone, policy: Policy, count: int) -> int | None:
+    utc_s = min(zone.utc(series.first_s), zone.utc(series.first_s - 86_400) + 86_400)
+    end = min(utc_s + COUNT_YEARS_MAX * _YEAR_SECONDS, UTC_MAX)
+    while utc_s < end:
+        piece = zone.piece(utc_s)
+        begin = max(piece.start, utc_s)
+        low, high = begin + piece.offset, piece.end + piece.offset
+        if begin == piece.start and piece.before < piece.offset and policy.gap != "skip":
+            gap = series.count(begin + piece.before, low)
+            if count <= gap:
+                return _nth_between(series, begin + piece.before, low, count) - piece.before
+            count -= gap
+        if begin == piece.start and piece.before > piece.offset and policy.overlap == "first":
+            low = begin + piece.before
+        if piece.after < piece.offset and policy.overlap == "last":
+            high = piece.end + piece.after
+        found = series.count(low, high) if high > low else 0
+        if count <= found:
+            return _nth_between(series, low, high, count) - piece.offset
+        count -= found
+        utc_s = piece.end
+    return None
