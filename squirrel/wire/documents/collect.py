@@ -30,20 +30,24 @@ class Collected(NamedTuple):
     when: Entries
     retry: Entries
     target: Entries
+    has_null: bool
 
     def without_nulls(self) -> Collected:
         """A new document's nulls say nothing, except for the message, which may be null."""
-        return Collected(*(
+        if not self.has_null:
+            return self
+        top, when, retry, target = (
             {name: entry for name, entry in entries.items() if entry[1] is not None or name == "message"}
-            for entries in self
-        ))  # fmt: skip
+            for entries in (self.top, self.when, self.retry, self.target)
+        )
+        return Collected(top, when, retry, target, has_null=False)
 
 
 def collect(document: Document, problems: Problems, skip: frozenset[str] = _NO_KEYS) -> Collected:
     """Sorts a schedule's keys; `skip` names those that the caller reads itself or ignores."""
-    collected = Collected({}, {}, {}, {})
-    places: dict[str, Entries] = {"top": collected.top, "when": collected.when, "retry": collected.retry}
-    places["target"] = collected.target
+    top: Entries = {}
+    places: dict[str, Entries] = {"top": top, "when": {}, "retry": {}, "target": {}}
+    collected = Collected(top, places["when"], places["retry"], places["target"], document.has_null)
     for key, value in document.values.items():
         place = TOP_PLACES.get(key)
         if place is None:

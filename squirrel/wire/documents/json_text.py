@@ -33,6 +33,7 @@ class Document(NamedTuple):
 
     values: dict[str, Any]
     raws: Raws
+    has_null: bool = True  # False only when no null stands anywhere, which spares a look at every field
 
     def raw(self, key: str) -> bytes:
         return bytes(self.raws[key])
@@ -63,7 +64,7 @@ def read_document(body: bytes, limit: int) -> Document:
     for key in values:
         if '"' not in key and body.count(needle := b'"%b"' % key.encode()) > 1:
             _check_repeated(key, needle, body, raws)
-    return Document(values, raws)
+    return Document(values, raws, b"null" in body)
 
 
 def _check_repeated(key: str, needle: bytes, body: bytes, raws: Raws) -> None:

@@ -11,14 +11,13 @@ _UNKEYED = "new"  # a spread depends on the id, whether a rule compiles does not
 
 
 def check_rule(when: When, now_ms: int, entries: Entries, problems: Problems) -> None:
-    """Compiles cron, rrule or every once; adds the problem it meets."""
+    """Compiles the rule once; adds the problem it meets."""
     # Imported here because dateutil and croniter cost 100 ms, which services that see one-shots only need not pay.
     from squirrel.recurrence import RuleError, compile_rule
 
     try:
         compile_rule(when, created_ms=now_ms, schedule_key=_UNKEYED)
     except RuleError as error:
-        name = str(error.field).removeprefix("when.")
-        field = entries[name][0] if name in entries else f"when.{name}"
-        fix = f"; {error.fix}" if error.fix else ""
-        problems.append(Problem(field, f"{error.reason}{fix}"))
+        name, dot, inner = error.field.removeprefix("when.").partition(".")
+        field = f"{entries[name][0]}{dot}{inner}" if name in entries else error.field
+        problems.append(Problem(field, f"{error.reason}. {error.fix}"))

@@ -30,7 +30,7 @@ from squirrel.wire.documents.values import (
 INTERVALS: Final = ("second", "minute", "hour", "day", "week", "month", "year")
 OUTCOMES: Final = ("success", "failure", "completion")
 IF_EXCLUDED: Final = ("skip", "next_business_day", "previous_business_day")
-SPREAD_SECONDS_MAX: Final = 31 * 86_400  # a wider spread is another rule
+SPREAD_SECONDS_MAX: Final = 86_400  # recurrence holds the same: a wider spread is another rule
 INTERVAL_VALUE_MAX: Final = 1_000_000
 _EVERY_NAMES = spellings(("interval", "value", "start"))
 _PARENT_NAMES = spellings(("schedule", "on"))
@@ -47,7 +47,7 @@ def parse_when(entries: Entries, now_ms: int, problems: Problems) -> When:
     before = len(problems)
     when = When(**parse_fields(entries, now_ms, problems))
     _check_together(when, entries, now_ms, problems)
-    if len(problems) == before and len(kinds) == 1 and (when.cron or when.rrule or when.every):
+    if len(problems) == before and len(kinds) == 1 and when.at_ms is None:
         check_rule(when, now_ms, entries, problems)
     return when
 
@@ -293,7 +293,7 @@ def when_document(when: When) -> dict[str, Any]:
         shown_fields["at"] = format_instant(when.at_ms)
     if when.every is not None:
         shown_fields["every"] = {"interval": when.every.interval, "value": when.every.value}
-        if when.every.start_ms is not None and when.start_ms is None:
+        if when.every.start_ms is not None and when.every.start_ms != when.start_ms:
             shown_fields["every"]["start"] = format_instant(when.every.start_ms)
     for name in ("in_seconds", "cron", "rrule", "timezone", "max_runs"):
         if getattr(when, name) is not None:
