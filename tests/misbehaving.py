@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import ssl
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 READ_BYTES = 65536
 
@@ -50,12 +50,11 @@ Behaviour = Callable[[Line, Received], Awaitable[bool]]
 
 
 class Target:
-    """Serves while entered. `requests` fill as they arrive; `dropped` counts connections whose caller hung up first."""
+    """Serves while entered. `requests` fill as they arrive; `idle` is set while no connection is open."""
 
     def __init__(self, behaviour: Behaviour, tls: ssl.SSLContext | None = None) -> None:
         self.requests: list[Received] = []
         self.connections = 0
-        self.bytes_sent_refused = 0
         self.ended = asyncio.Event()  # a connection came to its end
         self.idle = asyncio.Event()  # every connection did
         self.stopping = asyncio.Event()
@@ -79,7 +78,7 @@ class Target:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
 
-    async def __aenter__(self) -> Target:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         return self
 

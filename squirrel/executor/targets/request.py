@@ -51,7 +51,7 @@ def prepare(target: HttpTarget) -> Prepared:
         raise Refused.one("target.method", f"must be one of {', '.join(sorted(METHODS))}")
     problem = headers_problem(target.headers)
     if problem is not None:
-        raise Refused.one(f"target.headers.{quote(problem[0][:64])}" if problem[0] else "target.headers", problem[1])
+        raise Refused.one(f"target.headers.{header_text(problem[0][:64])}".rstrip("."), problem[1])
     names = {name.lower() for name, _ in target.headers}
     lines = [f"{target.method} {url.request_target} HTTP/1.1", f"host: {url.host_header}", "accept-encoding: identity"]
     if "accept" not in names:
