@@ -163,10 +163,10 @@ class EmbeddedKafka:
             (self._folder / "port").write_text(str(self._port), encoding="ascii")
             return
 
-    async def stop(self) -> None:
-        """Within 4 s; what was acknowledged is kept. Safe twice."""
+    async def stop(self, timeout_seconds: float = STOP_SECONDS_MAX) -> None:
+        """Takes half a second, is killed after the timeout; what was acknowledged is kept either way. Safe twice."""
         if self._server:
-            await self._server.stop(STOP_SECONDS_MAX)
+            await self._server.stop(timeout_seconds)
 
     async def wait(self) -> str:
         """Returns when the broker has ended, with its last log lines."""
