@@ -135,7 +135,7 @@ def _changed_spec(work: Work, row: Row, command: Command, offset: int) -> Spec |
     if command.op == "update":
         return command.spec
     try:
-        return apply_patch(row.spec, command.patch, command.accepted_ms)
+        return apply_patch(row.spec, command.patch, schedule_id=row.id, now_ms=command.accepted_ms)
     except Refused as refused:
         problem = refused.problems[0]
         work.refuse(command, refused.code, problem.field, problem.reason)

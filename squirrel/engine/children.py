@@ -121,7 +121,7 @@ def released(work: Work, child: Row, command: Command) -> tuple[RunState, str] |
         work.replays += 1
         return None
     for parent in waited:
-        parent.outcome = command.outcome  # type: ignore[assignment]
+        parent.outcome = command.outcome
         parent.finished_ms = command.finished_ms
     work.put(child)
     if child.slot_ms is not None:

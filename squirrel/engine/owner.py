@@ -154,9 +154,7 @@ class Owner:
             due = self.parts.store.due(self.partition, work.horizon_ms, limit)
             taken_bytes = 0
             taken = 0
-            cursor_ms = work.horizon_ms
-            for due_ms, key, value in due:
-                cursor_ms = due_ms
+            for _, key, value in due:
                 row = decode_row(value)
                 work.load(key, row)
                 step.take_due(work, row)
@@ -164,10 +162,8 @@ class Owner:
                 taken_bytes += len(value)
                 if taken_bytes > FIRE_BYTES_MAX:
                     break
-            if taken == len(due) < limit:
-                cursor_ms = work.horizon_ms
             if taken:
-                await self._carry_out(work, (), cursor_ms)
+                await self._carry_out(work, ())
             return taken
 
     def _work(self) -> Work:
@@ -191,10 +187,8 @@ class Owner:
         for key, value in zip(distinct, self.parts.store.get_many(self.partition, distinct), strict=True):
             work.load(key, decode_row(value) if value is not None else None)
 
-    async def _carry_out(
-        self, work: Work, poison: Sequence[tuple[Any, str]], cursor_ms: int | None = None
-    ) -> None:
-        """Steps 2 to 4 of the write order. `cursor_ms`: the timeline below it has been taken off; None: it has not moved."""
+    async def _carry_out(self, work: Work, poison: Sequence[tuple[Any, str]]) -> None:
+        """Steps 2 to 4 of the write order."""
         changes, log = self._changes(work)
         outgoing = self._outgoing(work, poison)
         if outgoing:
@@ -206,7 +200,6 @@ class Owner:
         self.parts.store.apply(
             self.partition,
             changes,
-            cursor_ms=cursor_ms,
             wall_ms=work.now_ms,
             changelog_offset=changelog_offset,
         )

@@ -114,7 +114,7 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
 
 def _wait_for_route(work: Work, row: Row, run: OpenRun) -> None:
     """No target and no route: it may be on its way (it was put a moment ago); then the run fails with the reason."""
-    if work.now_ms - run.due_ms > NO_ROUTE_MS:
+    if work.now_ms - max(due_of(row, run.slot_ms), row.updated_ms) > NO_ROUTE_MS:
         finish(work, row, run, RunState.FAILED, work.now_ms, f"no target, and no route matches the event {row.event}")
         return
     run.state = RunState.RETRY_WAIT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from squirrel.model.errors import Problem
 from squirrel.model.limits import CATCH_UP_SLOTS_MAX, OPEN_RUNS_MAX, QUEUED_RUNS_MAX
-from squirrel.model.schedule import FINAL, OpenRun, Row, RunState, State, is_recurring, missed_policy
+from squirrel.model.schedule import OpenRun, Row, RunState, State, is_recurring, missed_policy
 from squirrel.recurrence import RuleError, compile_rule, spread_offset_ms
 
 MISSED_GRACE_MS = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
@@ -77,9 +77,9 @@ def judge(row: Row, slot_ms: int, following_ms: int | None, now_ms: int) -> tupl
         return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy is skip"
     if policy == "run_last" and following_ms is not None and due_of(row, following_ms) <= now_ms:
         return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy runs the last one only"
-    if not row.runs:
-        return RUN, ""
-    owed = late_ms > MISSED_GRACE_MS and policy == "run_all" and is_recurring(spec.when)
+    if not row.runs or not is_recurring(spec.when):
+        return RUN, ""  # a one-shot has nothing to overlap with but a manual trigger, which must not swallow it
+    owed = late_ms > MISSED_GRACE_MS and policy == "run_all"
     if spec.overlap != "allow" and (owed or _is_blocked(row, slot_ms)):
         return WAIT, ""
     return _judge_overlap(row)
@@ -128,16 +128,6 @@ def owed_slots(row: Row, now_ms: int) -> list[int]:
         owed.append(slot_ms)
         slot_ms = slot_after(row, slot_ms)
     return owed
-
-
-def next_run_ms(row: Row) -> int | None:
-    """The due instant of the next call, for answers: a retry that waits or the next slot."""
-    if row.state in FINAL and not row.runs:
-        return None
-    instants = [run.due_ms for run in row.runs if run.state in (RunState.RETRY_WAIT, RunState.SCHEDULED)]
-    if row.slot_ms is not None:
-        instants.append(due_of(row, row.slot_ms))
-    return min(instants, default=None)
 
 
 def queued_run(row: Row) -> OpenRun | None:

@@ -27,8 +27,8 @@ CHANGES: dict[str, Change] = {
 }
 
 
-def take_command(work: Work, command: Command, offset: int) -> None:
-    """Apply one command; a record that was applied before changes nothing."""
+def take_command(work: Work, command: Command, offset: int, *, parked: bool = False) -> None:
+    """Apply one command; a record that was applied before changes nothing. `parked`: it waited in the row it is for."""
     row = work.row(command.namespace, command.id)
     if command.op == "create":
         _create(work, row, command, offset)
@@ -38,7 +38,7 @@ def take_command(work: Work, command: Command, offset: int) -> None:
         children.subscribed(work, row, command)
     elif command.op == "release":
         changes.release(work, row, command)
-    elif offset <= row.command_offset and command.accepted_ms <= row.updated_ms:
+    elif not parked and offset <= row.command_offset and command.accepted_ms <= row.updated_ms:
         # Offsets alone would misjudge a recreated topic, instants alone a busy client.
         work.replays += 1
         work.decide(offset, command, codes.CHANGED, row)
@@ -54,7 +54,7 @@ def _create(work: Work, row: Row | None, command: Command, offset: int) -> None:
     made = changes.create(work, row, command, offset)
     if made is not None:
         for encoded in parked:
-            take_command(work, decode_command(encoded), offset)
+            take_command(work, decode_command(encoded), offset, parked=True)
 
 
 def _take_for_unknown(work: Work, row: Row | None, command: Command, offset: int) -> None:

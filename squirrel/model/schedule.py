@@ -120,7 +120,7 @@ class Awaited(Struct, array_like=True):
 
     schedule: str
     on: Outcome
-    outcome: Literal["success", "failure", "cancelled", "unknown"] | None = None
+    outcome: str | None = None  # success, failure, cancelled, skipped, unknown
     finished_ms: int = 0
 
 
