@@ -24,6 +24,11 @@ from squirrel.model.errors import SquirrelError
 DOWNLOADS_AT_ONCE: Final = 8
 DOWNLOAD_TRIES_MAX: Final = 3
 DOWNLOAD_TIMEOUT_SECONDS: Final = 30  # without a byte
+SYSTEM_CERTIFICATES: Final = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+)
 _HERE: Final = Path(__file__).parent
 
 Progress = Callable[[int], None]
@@ -106,6 +111,7 @@ def ensure_jars(name: str, cache: Path) -> tuple[Path, ...]:
 
 def _download(name: str, missing: list[Jar], folder: Path) -> None:
     total = sum(jar.size for jar in missing)
+    _trust_the_system()
     staging = Path(tempfile.mkdtemp(prefix=".staging-", dir=folder))
     try:
         bar = _progress(f"downloading {name}, {len(missing)} jars", total)
@@ -113,6 +119,16 @@ def _download(name: str, missing: list[Jar], folder: Path) -> None:
             list(pool.map(lambda jar: _download_one(jar, staging, folder, advance), missing))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def _trust_the_system() -> None:
+    """Behind a company's proxy only the system's certificates know it; requests, which jgo uses, has its own unless told."""
+    if "REQUESTS_CA_BUNDLE" in os.environ or "CURL_CA_BUNDLE" in os.environ:
+        return
+    for bundle in SYSTEM_CERTIFICATES:
+        if Path(bundle).is_file():
+            os.environ["REQUESTS_CA_BUNDLE"] = bundle
+            return
 
 
 def _download_one(jar: Jar, staging: Path, folder: Path, advance: Progress) -> None:
