@@ -124,8 +124,8 @@ def released(work: Work, child: Row, command: Command) -> tuple[RunState, str] |
         parent.outcome = command.outcome
         parent.finished_ms = command.finished_ms
     work.put(child)
-    if child.slot_ms is not None:
-        return None
+    if child.slot_ms is not None or child.slots:
+        return None  # the join was met before
     met = [parent for parent in child.parents if parent.outcome is not None and satisfies(parent.on, parent.outcome)]
     unmet = [parent for parent in child.parents if parent.outcome is not None and parent not in met]
     if child.spec.when.join == "any":
