@@ -21,7 +21,7 @@ from squirrel.wire.documents.fields import ARGUMENTS, Sources, parse_top
 from squirrel.wire.documents.json_text import Document, read_document
 from squirrel.wire.documents.names import SERVER_SET, WHEN_KINDS, Entries
 from squirrel.wire.documents.retry import parse_retry
-from squirrel.wire.documents.schedule import Routes, build_spec, check_spec, raise_all, warnings_of
+from squirrel.wire.documents.schedule import Routes, build_spec, check_size, check_spec, raise_all, warnings_of
 from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_target, target_document
 from squirrel.wire.documents.values import Problems
 from squirrel.wire.documents.when import parse_fields, parse_when, when_document
@@ -58,6 +58,7 @@ def parse_change(
     made = build_spec(collected, Sources(document, policy, spec.fallback), now_ms, problems, before=spec)
     if made is not None:
         check_spec(made, collected, schedule_id, routes, problems)
+        check_size(made, problems)
     raise_all(problems)
     assert made is not None, "no spec without a problem"
     made = replace(made, when=_anchored(made.when, now_ms), dialect=spec.dialect, dialect_fields=spec.dialect_fields)
@@ -129,6 +130,7 @@ def _merged(
         check_spec(changed, collected, schedule_id, routes, problems)
     elif "when" in values:
         check_spec(changed, collected, schedule_id, None, problems)
+    check_size(changed, problems)
     raise_all(problems)
     return Changed(changed, warnings_of(changed, collected, now_ms) if "when" in values else [])
 

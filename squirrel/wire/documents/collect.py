@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from squirrel.model.errors import Problem
 from squirrel.wire.documents.json_text import Document, visible
 from squirrel.wire.documents.names import (
+    PROBLEMS_MAX,
     RETRY_NAMES,
-    SERVER_SET,
     TARGET_NAMES,
     TOP_PLACES,
     WHEN_NAMES,
@@ -51,7 +50,7 @@ def collect(document: Document, problems: Problems, skip: frozenset[str] = _NO_K
     for key, value in document.values.items():
         place = TOP_PLACES.get(key)
         if place is None:
-            if key not in skip:
+            if key not in skip and len(problems) < PROBLEMS_MAX:
                 problems.append(unknown(visible(key), key, TOP_PLACES))
             continue
         if key in skip:
@@ -81,11 +80,3 @@ def _unfold(name: str, names: Any, collected: Collected, into: Entries, problems
             problems.append(twice(entry[0], into[key][0]))
         else:
             into[key] = entry
-
-
-READ_ONLY = SERVER_SET
-
-
-def missing(field: str, advice: str) -> Problem:
-    """A required field that is absent."""
-    return Problem(field, f"is missing; {advice}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import orjson
@@ -18,7 +18,8 @@ from squirrel.model.limits import JSON_DEPTH_MAX
 
 Raws = dict[str, msgspec.Raw]
 _decode_raws = msgspec.json.Decoder(Raws).decode
-_DIGITS_MAX = 309  # the longest integer a double still holds
+KEYS_MAX: Final = 200  # above all names we know; each one costs a look through the body
+_DIGITS_MAX: Final = 309  # the longest integer a double still holds
 
 
 class NotJson(Refused):
@@ -33,6 +34,7 @@ class Document(NamedTuple):
 
     values: dict[str, Any]
     raws: Raws
+    size: int = 0  # bytes of the whole
     has_null: bool = True  # False only when no null stands anywhere, which spares a look at every field
 
     def raw(self, key: str) -> bytes:
@@ -61,10 +63,12 @@ def read_document(body: bytes, limit: int) -> Document:
         raws = _decode_raws(body)
     except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise NotJson(f"is not JSON: {error}") from None
+    if len(values) > KEYS_MAX:
+        raise Refused.one("body", f"has {len(values)} fields, the limit is {KEYS_MAX}; put your own data into message")
     for key in values:
         if '"' not in key and body.count(needle := b'"%b"' % key.encode()) > 1:
             _check_repeated(key, needle, body, raws)
-    return Document(values, raws, b"null" in body)
+    return Document(values, raws, len(body), b"null" in body)
 
 
 def _check_repeated(key: str, needle: bytes, body: bytes, raws: Raws) -> None:
@@ -74,9 +78,19 @@ def _check_repeated(key: str, needle: bytes, body: bytes, raws: Raws) -> None:
 
 
 def _check_depth(value: Any) -> None:
+    """Names the outermost key under which the document is too deep."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if _is_deeper(inner, JSON_DEPTH_MAX - 1):
+                raise Refused.one(visible(key), _too_deep())
+    elif _is_deeper(value, JSON_DEPTH_MAX):
+        raise Refused.one("body", _too_deep())
+
+
+def _is_deeper(value: Any, depth_max: int) -> bool:
     """Walks by level, so that depth itself costs no recursion."""
     level: list[Any] = [value] if isinstance(value, (dict, list)) else []
-    for _ in range(JSON_DEPTH_MAX):
+    for _ in range(depth_max):
         level = [
             inner
             for each in level
@@ -84,8 +98,8 @@ def _check_depth(value: Any) -> None:
             if isinstance(inner, (dict, list))
         ]
         if not level:
-            return
-    raise Refused.one("body", _too_deep())
+            return False
+    return True
 
 
 def _too_deep() -> str:

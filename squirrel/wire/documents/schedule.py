@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import id_from_idempotency_key, id_problem
-from squirrel.model.limits import ID_CHARS_MAX, REQUEST_BYTES_MAX
+from squirrel.model.limits import ID_CHARS_MAX, KIB, REQUEST_BYTES_MAX, ROW_BYTES_MAX
 from squirrel.model.schedule import Spec
 from squirrel.wire.documents.collect import Collected, collect
 from squirrel.wire.documents.fields import TOO_LARGE, Sources, parse_top
@@ -20,7 +20,12 @@ from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_targe
 from squirrel.wire.documents.values import Problems, shown
 from squirrel.wire.documents.when import parse_when
 
+BODY_BYTES_FREE: Final = 256 * KIB  # a spec is never larger than its JSON, so below this nobody counts
+SPEC_BYTES_MAX: Final = ROW_BYTES_MAX // 2  # the other half of a row is its runs, its parked changes and its past
+
 Routes = Callable[[str], bool]  # whether a route matches this event
+
+_encode_spec = msgspec.msgpack.Encoder().encode
 
 
 class NewSchedule(NamedTuple):
@@ -70,6 +75,8 @@ def parse_collected(
     spec = build_spec(collected, Sources(document, policy), now_ms, problems)
     if spec is not None:
         check_spec(spec, collected, schedule_id, routes, problems)
+    if spec is not None and document.size > BODY_BYTES_FREE:
+        check_size(spec, problems)
     raise_all(problems)
     assert spec is not None, "no spec without a problem"
     fingerprint = fingerprint_of(spec) if from_outside else ""
@@ -127,6 +134,14 @@ def check_spec(spec: Spec, collected: Collected, schedule_id: str, routes: Route
         if parent.schedule == schedule_id:
             field = collected.when["after"][0] if "after" in collected.when else "when.after"
             problems.append(Problem(f"{field}[{index}].schedule", "is the schedule itself; name another"))
+
+
+def check_size(spec: Spec, problems: Problems) -> None:
+    """All fields together must fit a row, whatever each of them may have."""
+    size = len(_encode_spec(spec))
+    if size > SPEC_BYTES_MAX:
+        reason = f"has {size} {TOO_LARGE} {SPEC_BYTES_MAX}; shorten headers, fallbacks or the message"
+        problems.append(Problem("body", reason))
 
 
 def raise_all(problems: Problems) -> None:

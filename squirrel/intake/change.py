@@ -1,0 +1,87 @@
+"""`{"op": "update|cancel|pause|resume|trigger", "id": ..., ...}` -> a command that waits for the create of its schedule."""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+import orjson
+
+from squirrel.intake.envelope import Envelope
+from squirrel.model.errors import Problem, Refused
+from squirrel.model.ids import id_problem
+from squirrel.model.limits import KIB
+from squirrel.wire.documents.change import check_patch
+from squirrel.wire.documents.json_text import Document, visible
+from squirrel.wire.documents.names import unknown
+from squirrel.wire.documents.target import TargetPolicy
+from squirrel.wire.records import Command, Op
+
+CHANGES: Final[dict[str, Op]] = {
+    "update": "retime",
+    "cancel": "cancel",
+    "pause": "pause",
+    "resume": "resume",
+    "trigger": "trigger",
+}
+PATCH_BYTES_MAX: Final = 512 * KIB  # a message at its limit and all else; the command must fit a record
+_ENVELOPE: Final = frozenset({"op", "id", "namespace", "if_revision", "force"})
+
+
+def decide_change(
+    document: Document,
+    operation: str,
+    envelope: Envelope,
+    *,
+    command_id: str,
+    now_ms: int,
+    policy: TargetPolicy,
+) -> Command:
+    """One change, as far as it can be checked without its schedule. Raises Refused."""
+    values = document.values
+    problems = _envelope_problems(values)
+    patch = b""
+    if operation == "update":
+        patch = _patch(document)
+    else:
+        problems.extend(unknown(visible(key), key, _ENVELOPE) for key in values if key not in _ENVELOPE)
+    if problems:
+        raise Refused("missing_id" if problems[0].field == "id" and values.get("id") is None else "invalid", problems)
+    if operation == "update":
+        check_patch(document, now_ms=now_ms, policy=policy, skip=_ENVELOPE)
+    return Command(
+        op=CHANGES[operation],
+        namespace=envelope.namespace,
+        id=cast("str", values["id"]),
+        command_id=command_id,
+        accepted_ms=now_ms,
+        park=True,
+        if_revision=values.get("if_revision"),
+        force=values.get("force") or "",
+        patch=patch,
+        actor="inbox",
+    )
+
+
+def _envelope_problems(values: dict[str, Any]) -> list[Problem]:
+    problems = []
+    reason = "is missing; name the schedule" if values.get("id") is None else id_problem(values["id"])
+    if reason is not None:
+        problems.append(Problem("id", reason))
+    revision = values.get("if_revision")
+    if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int) or revision < 1):
+        problems.append(Problem("if_revision", "must be a revision, a whole number from 1"))
+    if values.get("force") not in (None, "next"):
+        problems.append(Problem("force", 'must be "next": the change then applies to the run after the one in flight'))
+    return problems
+
+
+def _patch(document: Document) -> bytes:
+    """The change alone, its values byte for byte."""
+    parts = [orjson.dumps(key) + b":" + document.raw(key) for key in document.values if key not in _ENVELOPE]
+    if not parts:
+        raise Refused.one("op", "is an update that names nothing to change; add the fields to change, such as when")
+    patch = b"{" + b",".join(parts) + b"}"
+    if len(patch) > PATCH_BYTES_MAX:
+        reason = f"has {len(patch)} bytes, the limit of an update is {PATCH_BYTES_MAX}; send less"
+        raise Refused.one("body", reason, code="too_large")
+    return patch
