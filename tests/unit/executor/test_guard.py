@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from squirrel.executor.dial import dial
 from squirrel.executor.guard import ADDRESSES_MAX, NAME_FRESH_S, Failure, Guard, GuardPolicy, Resolve
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.model.addresses import normalise_url, parse_host_patterns, parse_networks
@@ -63,6 +64,7 @@ async def test_one_bad_address_refuses_the_whole_name(bad: str, place: int) -> N
     found.insert(place, bad)
     with guarding(Names(good_example=found)) as guard:
         refused = await guard.addresses(GOOD)
+        assert guard.known(GOOD) == refused  # what is remembered is the answer, not that it was good
     assert isinstance(refused, Failure)
     assert refused.error_type == "refused_by_guard"
     assert not ADDRESS.search(refused.detail)
@@ -168,6 +170,31 @@ async def test_a_name_that_flips_to_loopback_is_never_dialled(clock: SetClock) -
     assert (second.error_type, second.retryable) == ("refused_by_guard", False)
     assert third.error_type == "refused_by_guard"
     assert (len(allowed.requests), inner.connections) == (1, 0)
+
+
+async def test_an_address_that_was_not_checked_is_not_talked_to() -> None:
+    """The last check: whatever led there, nothing is sent before the peer itself was checked."""
+    async with Target(answer()) as inner:
+        url = normalise_url(f"http://good.example:{inner.port}/")
+        deadline = asyncio.get_running_loop().time() + 5
+        with guarding(Names()) as guard:
+            refused = await dial(url, packed("127.0.0.1"), guard, None, deadline)
+        assert isinstance(refused, Failure)
+        assert refused.error_type == "refused_by_guard"
+        assert not inner.requests
+
+
+async def test_the_next_address_is_tried_when_one_does_not_answer(clock: SetClock) -> None:
+    async with Target(answer()) as target:
+        url = f"http://two.example:{target.port}/"
+        names = Names(two_example=["::1", "127.0.0.1"])  # the target listens on IPv4 only
+        with guarding(names, clock, GuardPolicy(allow_networks=LOOPBACK)) as guard:
+            caller = HttpCaller(guard, clock)
+            outcome = await caller.call(attempt_at(url))
+            await caller.close()
+    assert outcome.state == "succeeded"
+    assert len(target.requests) == 1
+    assert target.requests[0].header("host") == url[len("http://") : -1]
 
 
 async def test_the_guard_is_what_stops_them(clock: SetClock) -> None:

@@ -28,6 +28,13 @@ CASES: dict[str, tuple[Behaviour, dict[str, int], str | None, int | None]] = {
     "one header without end": (endless(OK + b"x: ", b"y" * 65536), {}, "response_too_large", None),
     "status line without end": (endless(b"HTTP/1.1 200 ", b"y" * 65536), {}, "response_too_large", None),
     "100000 headers": (raw(OK + b"x: y\r\n" * 100_000 + b"\r\n"), {}, "response_too_large", None),
+    "300 short headers": (raw(OK + b"x: y\r\n" * 300 + b"content-length: 0\r\n\r\n"), {}, "response_too_large", None),
+    "40 KB of headers": (
+        raw(OK + b"x: " + b"y" * 40_000 + b"\r\ncontent-length: 0\r\n\r\n"),
+        {},
+        "response_too_large",
+        None,
+    ),
     "1 MB header": (raw(OK + b"x: " + b"y" * 1_000_000 + b"\r\n\r\n"), {}, "response_too_large", None),
     "endless interim answers": (endless(b"", b"HTTP/1.1 102 Processing\r\n\r\n" * 9), {}, "protocol", None),
     "slow interim answers": (drip(b"", b"HTTP/1.1 102 Processing\r\n\r\n", 0.05), SLOW, "timeout", None),

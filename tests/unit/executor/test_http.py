@@ -196,7 +196,7 @@ async def test_unknown_name(caller: HttpCaller) -> None:
 
 async def test_cancelled_call_drops_its_connection(caller: HttpCaller) -> None:
     async with Target(no_answer) as target:
-        call = asyncio.create_task(caller.call(attempt_at(target.url)))
+        call = asyncio.create_task(caller.call(attempt_at(target.url, timeout_ms=60_000)))
         while not target.requests:
             await asyncio.wait([call], timeout=0.01)
         call.cancel()
