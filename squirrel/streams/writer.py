@@ -121,18 +121,22 @@ class BatchWriter:
     def _batches(self, topic: str, records: Sequence[Record]) -> list[Any]:
         """Closed batches of at most BATCH_BYTES (a larger record gets its own); built whole before the first is sent."""
         create = self._producer.create_batch
-        limit = self._record_bytes_max
+        limit = self._record_bytes_max - RECORD_OVERHEAD_BYTES
+        no_headers: list[tuple[str, bytes]] = []
         batch = create()
         out = [batch]
         append = batch.append
-        for index, (key, value, headers) in enumerate(records):
+        for index, (key, value, given) in enumerate(records):
             size = len(key) + (0 if value is None else len(value))
-            if headers:
-                size += sum(len(name) + len(content) for name, content in headers)
-            if size + RECORD_OVERHEAD_BYTES > limit:
-                raise RecordTooLarge(topic, index, key, size, limit - RECORD_OVERHEAD_BYTES)
-            if append(key=key, value=value, timestamp=None, headers=headers) is None:
-                batch.close()
+            headers = no_headers
+            if given:
+                headers = list(given)
+                size += sum([len(name) + len(content) for name, content in headers])
+            if size > limit:
+                raise RecordTooLarge(topic, index, key, size, limit)
+            if (
+                append(key=key, value=value, timestamp=None, headers=headers) is None
+            ):  # the batch is full and now closed
                 batch = create()
                 out.append(batch)
                 append = batch.append

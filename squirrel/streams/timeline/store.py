@@ -266,8 +266,8 @@ class TimelineStore:
 
         `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
         only notes that the state was current at `wall_ms`). `cursor_ms`, where the owner's walk stands, can only lower the
-        cursor: the store moves it forward itself, never past a key that is still there. `logged=False` skips RocksDB's own log, for
-        recovery; call `flush` after it.
+        cursor: the store moves it forward itself, never past a key that is still there. `logged=False` skips RocksDB's own
+        log, for recovery; call `flush` after it.
         """
         found = self._of(partition)
         batch = WriteBatch(raw_mode=True)
