@@ -110,7 +110,9 @@ def test_resume_from_suspend_is_believed_at_once() -> None:
 
 def test_process_stopped_between_two_reads_is_no_step() -> None:
     machine = Machine()
-    pauses = iter([0, 0, 30])  # construction; then 30 s go by between the reads of one look
+    pauses = iter(
+        [0, 0, 15, 15]
+    )  # construction and a look; then 15 s go by between two reads, and again at the second try
 
     def paused_wall() -> int:
         machine.run_seconds(next(pauses, 0))
