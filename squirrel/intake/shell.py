@@ -67,11 +67,13 @@ class IntakeLane:
             for command in decided:
                 owner = partition_of(command.namespace, command.id, self._partitions)
                 commands.setdefault(owner, []).append((command.id.encode(), encode_command(command), ()))
-        async with asyncio.TaskGroup() as writes:
-            for owner, batch in commands.items():
-                writes.create_task(self._writer.append(self._topics.commands, owner, batch))
-            if refused:
-                writes.create_task(self._writer.append(self._topics.refused, partition % self._partitions, refused))
+        writes = [self._writer.append(self._topics.commands, owner, batch) for owner, batch in commands.items()]
+        if refused:
+            writes.append(self._writer.append(self._topics.refused, partition % self._partitions, refused))
+        # All are awaited before one is raised: no write may go on behind the back of who ends the process.
+        for outcome in await asyncio.gather(*writes, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
         self.accepted += len(records) - len(refused)
         self.refused += len(refused)
 

@@ -72,9 +72,12 @@ def read_document(body: bytes, limit: int) -> Document:
 
 
 def _check_repeated(key: str, needle: bytes, body: bytes, raws: Raws) -> None:
-    """Occurrences inside the values that were kept are other objects' keys; one more than those is a repeated key."""
-    if body.count(needle) - sum(bytes(raw).count(needle) for raw in raws.values()) > 1:
-        raise Refused.one(key, "is sent twice in one object; send it once")
+    """Occurrences inside the values that were kept are other objects' keys; only one more than those is worth a slow look."""
+    if body.count(needle) - sum(bytes(raw).count(needle) for raw in raws.values()) <= 1:
+        return
+    pairs: list[tuple[str, Any]] = json.loads(body, object_pairs_hook=lambda each: each, parse_int=str)
+    if sum(name == key for name, _ in pairs) > 1:
+        raise Refused.one(visible(key), "is sent twice in one object; send it once")
 
 
 def _check_depth(value: Any) -> None:
@@ -171,6 +174,8 @@ def _encodable(text: str) -> bool:
 
 def visible(text: str) -> str:
     """`text` with what cannot be encoded or printed written as an escape, cut to a size that an error may quote."""
+    if not text:
+        return '""'
     shown = text.encode("ascii", "backslashreplace").decode() if not _encodable(text) else text
     if not shown.isprintable():
         shown = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in shown)
