@@ -1,0 +1,32 @@
+"""Who may call: one token, bearer or bare, compared in constant time; health, docs and the front page are open."""
+
+from __future__ import annotations
+
+from hmac import compare_digest
+from typing import Final
+
+from squirrel.gateway.problems import Answered
+
+OPEN_PATHS: Final = frozenset({"/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs"})
+
+
+class Access:
+    """`token` None lets everyone in."""
+
+    def __init__(self, token: str | None) -> None:
+        self._token = token.encode() if token else None
+
+    def check(self, path: str, authorization: bytes | None) -> None:
+        """Raises Answered 401. `authorization` is the header's value, `Bearer <token>` or the bare token."""
+        if self._token is None or path in OPEN_PATHS:
+            return
+        given = authorization or b""
+        if given[:7].lower() == b"bearer ":
+            given = given[7:].strip()
+        if not compare_digest(given, self._token):
+            detail = "the token is not valid" if authorization else "no token was sent"
+            raise Answered(
+                "unauthorized",
+                f"{detail}; send the header Authorization: Bearer <token>",
+                headers={"WWW-Authenticate": "Bearer"},
+            )

@@ -1,0 +1,132 @@
+"""The application: parts made from what the runtime gives, calls from the table, the door in front."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from squirrel.gateway.access import Access
+from squirrel.gateway.api_table import Handlers, operations_of
+from squirrel.gateway.batch import Batch
+from squirrel.gateway.call import Call
+from squirrel.gateway.definitions import Routes
+from squirrel.gateway.deps import GatewayDeps
+from squirrel.gateway.docs_page import docs_page
+from squirrel.gateway.door import Door
+from squirrel.gateway.idempotency import IdempotencyKeys
+from squirrel.gateway.kafka_writer import KafkaWriter
+from squirrel.gateway.lookups import Lookups
+from squirrel.gateway.openapi import document_of
+from squirrel.gateway.operation import Operation, routes_of
+from squirrel.gateway.owner_link import OwnerLink
+from squirrel.gateway.problems import of_status
+from squirrel.gateway.producing import CommandLog
+from squirrel.gateway.route_book import RouteBook
+from squirrel.gateway.runs import RunParts, Runs
+from squirrel.gateway.schedules import Parts, Schedules
+from squirrel.gateway.status import Meters, Status
+from squirrel.gateway.writes import Writes
+from squirrel.wire.public import raw_json
+
+
+def create_app(deps: GatewayDeps) -> FastAPI:
+    """The gateway as an ASGI application. Its lifespan opens and closes the writer and the links to owners."""
+    settings = deps.settings
+    writer = KafkaWriter(deps.new_writer, deps.clock)
+    commands = CommandLog(partial(writer.append, settings.commands_topic), settings.write_seconds)
+    definitions = CommandLog(partial(writer.append, settings.definitions_topic), settings.write_seconds)
+    link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds)
+    meters = Meters(deps.registry, commands, link)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await link.start()
+        try:
+            yield
+        finally:
+            await commands.close()
+            await definitions.close()
+            await link.close()
+            await writer.close()
+
+    operations = operations_of(_handlers(deps, link, (commands, definitions), writer, meters))
+    app = FastAPI(
+        title="Squirrel",
+        version=settings.version,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+        routes=[*routes_of([*operations, *_pages(operations, settings.version)])],
+        exception_handlers={HTTPException: _framework_problem},
+    )
+    app.openapi = lambda: document_of(operations, settings.version)  # type: ignore[method-assign]
+    app.add_middleware(
+        Door,
+        access=Access(settings.api_token),
+        monotonic=deps.clock.monotonic,
+        answered=meters.answered,
+        body_seconds=settings.body_seconds,
+        requests_max=settings.requests_max,
+    )
+    if settings.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.allowed_origins),
+            allow_methods=["*"],
+            allow_headers=["*"],
+            expose_headers=["ETag", "Location", "Retry-After"],
+        )
+    return app
+
+
+def _handlers(
+    deps: GatewayDeps, link: OwnerLink, logs: tuple[CommandLog, CommandLog], writer: KafkaWriter, meters: Meters
+) -> Handlers:
+    settings = deps.settings
+    book = RouteBook(deps.definitions)
+    lookups = Lookups(link, settings.partitions)
+    writes = Writes(logs[0], link)
+    schedules = Schedules(Parts(deps.clock, deps.new_id, settings, link, lookups, writes, book, IdempotencyKeys()))
+    return Handlers(
+        schedules=schedules,
+        batch=Batch(schedules, writes, deps.clock),
+        runs=Runs(RunParts(deps.clock, deps.new_id, deps.history, link, lookups, writes, settings.targets)),
+        routes=Routes(deps.clock, logs[1], book, deps.definitions, settings.targets),
+        status=Status(deps, link, writer, meters),
+    )
+
+
+def _pages(operations: Sequence[Operation], version: str) -> list[Operation]:
+    """The document itself and the page that shows it."""
+    made: list[bytes] = []
+
+    async def openapi(_: Call) -> Response:
+        if not made:
+            made.append(raw_json(document_of(operations, version)))
+        return Response(made[0], media_type="application/json")
+
+    async def docs(_: Call) -> Response:
+        headers = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'"}
+        return Response(docs_page(), headers=headers, media_type="text/html; charset=utf-8")
+
+    def page(path: str, handler: Callable[[Call], Any]) -> Operation:
+        return Operation(method="GET", path=path, handler=handler, summary=path, tag="docs", hidden=True)
+
+    return [page("/openapi.json", openapi), page("/docs", docs)]
+
+
+async def _framework_problem(_: Request, error: Exception) -> Response:
+    """What the router itself refuses, in our shape."""
+    assert isinstance(error, HTTPException)
+    detail = "there is nothing at this path; see /docs" if error.status_code == 404 else str(error.detail)
+    return of_status(error.status_code, detail, error.headers).response()

@@ -1,0 +1,103 @@
+"""`POST /api/v1/schedules:batch`: up to 1,000 schedules, each with its own outcome; one bad item spoils nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+from starlette.responses import Response
+
+from squirrel.gateway.call import Call
+from squirrel.gateway.idempotency import key_reused
+from squirrel.gateway.outcomes import problem_of
+from squirrel.gateway.problems import Answered, of_refused, of_unavailable
+from squirrel.gateway.schedules import Schedules
+from squirrel.gateway.writes import Order, Writes
+from squirrel.model.clock import Clock
+from squirrel.model.errors import Refused, Unavailable
+from squirrel.wire.documents import answer_json, parse_batch
+from squirrel.wire.owner_link import CONFLICT, PARKED, Decided
+
+READ_AT_ONCE: Final = 50  # items between two breaths, so that single calls do not wait for a whole batch to be read
+
+
+class _Item(NamedTuple):
+    """An item that was read: where its result goes, and its command."""
+
+    place: int
+    order: Order
+    warnings: list[str]
+
+
+class Batch:
+    """The handler of `:batch`."""
+
+    def __init__(self, schedules: Schedules, writes: Writes, clock: Clock) -> None:
+        self._schedules = schedules
+        self._writes = writes
+        self._clock = clock
+
+    async def create(self, call: Call) -> Response:
+        """POST /schedules:batch."""
+        bodies = parse_batch(call.body)
+        results: list[dict[str, Any]] = [{} for _ in bodies]
+        by_partition: dict[int, list[_Item]] = {}
+        for item in await self._read(call, bodies, results):
+            by_partition.setdefault(item.order.partition, []).append(item)
+        keyed = call.idempotency_key is not None
+        wait = not call.respond_async
+        await asyncio.gather(*(self._send(items, results, wait=wait, keyed=keyed) for items in by_partition.values()))
+        return Response(answer_json({"results": results}), 200, media_type="application/json")
+
+    async def _read(self, call: Call, bodies: list[bytes], results: list[dict[str, Any]]) -> list[_Item]:
+        """The items that can be taken; the others get their result here."""
+        now_ms = self._clock.now_ms()
+        key = call.idempotency_key
+        items: list[_Item] = []
+        for index, body in enumerate(bodies):
+            if index and index % READ_AT_ONCE == 0:
+                await asyncio.sleep(0)
+            try:
+                new = self._schedules.read_new(
+                    body, call.namespace, now_ms, None if key is None else _item_key(key, index)
+                )
+            except Refused as refused:
+                results[index] = _failed(None, of_refused(refused))
+            else:
+                order = self._schedules.create_order(new, call.namespace, now_ms)
+                items.append(_Item(index, order, new.warnings))
+        return items
+
+    async def _send(self, items: list[_Item], results: list[dict[str, Any]], *, wait: bool, keyed: bool) -> None:
+        """One append and one question per partition."""
+        try:
+            outcomes = await self._writes.send_all([item.order for item in items], wait=wait)
+        except (Unavailable, Refused) as error:
+            problem = of_refused(error) if isinstance(error, Refused) else of_unavailable(error)
+            for item in items:
+                results[item.place] = _failed(item.order.command.id, problem)
+            return
+        for item, decided in zip(items, outcomes, strict=True):
+            results[item.place] = _result(item, decided, keyed=keyed)
+
+
+def _result(item: _Item, decided: Decided | None, *, keyed: bool) -> dict[str, Any]:
+    schedule_id = item.order.command.id
+    if decided is None or decided.code == PARKED:
+        result: dict[str, Any] = {"id": schedule_id, "status": 202}
+    elif (problem := problem_of(schedule_id, decided)) is not None:
+        own_id = not schedule_id.startswith("idem_")
+        return _failed(schedule_id, problem if own_id or not keyed or decided.code != CONFLICT else key_reused())
+    else:
+        result = {"id": schedule_id, "status": 201}
+    return result | {"warnings": item.warnings} if item.warnings else result
+
+
+def _failed(schedule_id: str | None, problem: Answered) -> dict[str, Any]:
+    return {"id": schedule_id, "status": problem.status, "error": problem.document()}
+
+
+def _item_key(key: str, index: int) -> str:
+    """Each item has a key of its own: the call's, and its place."""
+    return f"{blake2b(key.encode(), digest_size=16).hexdigest()}#{index}"

@@ -1,0 +1,49 @@
+"""What the gateway is given: everything it needs of the world, wired by `runtime`, and nothing it looks up by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry
+
+from squirrel.gateway.kafka_writer import Writer
+from squirrel.gateway.limits import BODY_SECONDS_MAX, OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
+from squirrel.gateway.owner_link import Directory
+from squirrel.gateway.route_book import Definitions
+from squirrel.model.clock import Clock
+from squirrel.stores.history import History
+from squirrel.wire.documents import TargetPolicy
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewaySettings:
+    """What an operator decides. Topic names carry the installation's prefix; tokens are never shown."""
+
+    partitions: int  # of the commands topic, fixed at installation
+    commands_topic: str = "squirrel.commands"
+    definitions_topic: str = "squirrel.definitions"
+    link_token: str = field(default="", repr=False)  # what the owners' internal HTTP asks for
+    api_token: str | None = field(default=None, repr=False)  # None: everyone may call
+    targets: TargetPolicy = field(default_factory=TargetPolicy)
+    allowed_origins: tuple[str, ...] = ()  # of browsers
+    kafka_bootstrap: str | None = None  # shown by /api/v1/stats; `squirrel dev` sets it
+    version: str = "0"
+    write_seconds: float = WRITE_SECONDS_MAX
+    outcome_seconds: float = OUTCOME_SECONDS_MAX
+    body_seconds: float = BODY_SECONDS_MAX
+    requests_max: int = REQUESTS_IN_FLIGHT_MAX
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayDeps:
+    """The parts a gateway works with; it starts and stops what `new_writer` makes, and nothing else of them."""
+
+    clock: Clock
+    new_id: Callable[[], str]  # fresh, unguessable, a valid schedule id; also names commands
+    settings: GatewaySettings
+    new_writer: Callable[[], Writer]
+    directory: Directory
+    definitions: Definitions
+    history: History
+    registry: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -1,0 +1,138 @@
+"""The OpenAPI 3.1 document, made from the table of operations."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from squirrel.gateway.access import OPEN_PATHS
+from squirrel.gateway.answer_schemas import RECEIVED
+from squirrel.gateway.limits import IDEMPOTENCY_KEY_CHARS_MAX
+from squirrel.gateway.operation import Operation
+from squirrel.gateway.problems import MEDIA_TYPE
+from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
+from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
+
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
+_PATH_SCHEMAS: Final = {
+    "id": text(ID_CHARS_MAX, ID, examples=["invoice-42"]),
+    "run": {"type": "string", "pattern": "^run_[0-9a-f]{32}$"},
+    "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["email.send.*"]),
+}
+HEADERS: Final[dict[str, dict[str, Any]]] = {
+    "Namespace": {
+        "name": "Squirrel-Namespace", "in": "header", "schema": NAMESPACE_SCHEMA,
+        "description": "the tenant; `default` when absent",
+    },
+    "IdempotencyKey": {
+        "name": "Idempotency-Key", "in": "header", "schema": text(IDEMPOTENCY_KEY_CHARS_MAX, r"^[A-Za-z0-9_-]+$"),
+        "description": "the same key with the same body is answered as the first time",
+    },
+    "Prefer": {
+        "name": "Prefer", "in": "header", "schema": {"type": "string", "pattern": "^[!-~]+$"},
+        "description": "`respond-async`: 202 as soon as Kafka has it",
+    },
+    "IfMatch": {
+        "name": "If-Match", "in": "header", "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
+        "description": "the ETag of the revision to change; 412 when it is no longer the current one",
+    },
+}  # fmt: skip
+_PROBLEMS: Final = {
+    400: "the body is not JSON",
+    401: "no valid token",
+    404: "there is no such thing",
+    408: "the request did not arrive in time",
+    409: "the id is taken, or the run is already under way (`run`)",
+    412: "If-Match is not the current revision",
+    413: "the body is too large",
+    415: "the body is compressed",
+    422: "something in the content, named in `errors`",
+    431: "too many or too large headers",
+    503: "a part this call needs is away; see Retry-After",
+}
+_ALWAYS: Final = (401, 422, 431, 503)
+_WITH_BODY: Final = (400, 408, 413, 415)
+
+
+def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]:
+    """The whole document; plain values, ready to be encoded."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        if not operation.hidden:
+            paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Squirrel",
+            "version": version,
+            "description": "Fires things later: once, after a delay, on a rule, or after another run.",
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{}, {"bearer": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(each.tag for each in operations if not each.hidden)],
+        "paths": paths,
+        "components": {
+            "schemas": {**SENT, **RECEIVED},
+            "parameters": HEADERS,
+            "responses": {_problem_name(status): _problem(status) for status in _PROBLEMS},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _operation(operation: Operation) -> dict[str, Any]:
+    problems = [status for status in _PROBLEMS if status in operation.responses or status in _implied(operation)]
+    answers = {status: answer for status, answer in operation.responses.items() if status not in _PROBLEMS or answer}
+    made: dict[str, Any] = {
+        "operationId": operation.handler.__qualname__.replace(".", "_"),
+        "summary": operation.summary,
+        "tags": [operation.tag],
+        "parameters": _parameters(operation),
+        "responses": {
+            str(status): answers.get(status) or {"$ref": f"#/components/responses/{_problem_name(status)}"}
+            for status in sorted({*answers, *problems})
+        },
+    }
+    if operation.description:
+        made["description"] = operation.description
+    if operation.body is not None:
+        made["requestBody"] = operation.body
+    if operation.path in OPEN_PATHS:
+        made["security"] = []
+    return made
+
+
+def _implied(operation: Operation) -> tuple[int, ...]:
+    takes_body = operation.method in ("POST", "PUT", "PATCH", "DELETE")
+    missing = (404,) if _PATH_PARAMETER.search(operation.path) else ()
+    return (*_ALWAYS, *missing, *(_WITH_BODY if takes_body else ()))
+
+
+def _parameters(operation: Operation) -> list[dict[str, Any]]:
+    path = [
+        {"name": name, "in": "path", "required": True, "schema": _PATH_SCHEMAS[name]}
+        for name in _PATH_PARAMETER.findall(operation.path)
+    ]
+    query = [
+        {"name": name, "in": "query", "schema": {k: v for k, v in schema.items() if k != "description"}}
+        | ({"description": schema["description"]} if "description" in schema else {})
+        for name, schema in operation.query.items()
+    ]
+    headers = [{"$ref": f"#/components/parameters/{name}"} for name in ("Namespace", *operation.headers)]
+    return [*path, *query, *headers]
+
+
+def _problem_name(status: int) -> str:
+    return f"Problem{status}"
+
+
+def _problem(status: int) -> dict[str, Any]:
+    made: dict[str, Any] = {
+        "description": _PROBLEMS[status],
+        "content": {MEDIA_TYPE: {"schema": ref("Problem")}},
+    }
+    if status == 503:
+        made["headers"] = {"Retry-After": {"schema": {"type": "string"}, "description": "seconds", "required": True}}
+    return made

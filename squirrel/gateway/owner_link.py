@@ -1,0 +1,235 @@
+"""Asking the owners: every call's question travels with the others that wait, in one POST per owner.
+
+At most a few POSTs per owner are under way; what arrives meanwhile goes with the next. An owner that cannot be reached, or that
+says the partition is not its own, makes the map of owners be read again (not more often than the limit below) and the question
+be put once more; after that the caller gets `Undecided` or `Unavailable` and decides what it tells its user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final, Protocol
+
+import aiohttp
+import msgspec
+
+from squirrel.model.clock import Clock
+from squirrel.model.errors import Unavailable
+from squirrel.wire.owner_link import PATH, Answer, Ask, Await, NotMine, Undecided, decode_answers, encode_asks
+
+POSTS_PER_OWNER_MAX: Final = 4
+ASKS_PER_POST_MAX: Final = 2_000  # two full batches
+ASKS_WAITING_MAX: Final = 50_000  # per owner; more than all requests that may be under way
+REFRESH_SECONDS_MIN: Final = 1.0  # a rebalance takes seconds: asking faster only loads the brokers
+CONNECT_SECONDS_MAX: Final = 2.0
+ANSWER_MARGIN_SECONDS: Final = 2.0  # beyond what the owner was asked to wait
+ANSWER_BYTES_MAX: Final = 512 * 1024 * 1024
+
+
+class Directory(Protocol):
+    """Who owns which partition of the commands topic."""
+
+    async def owners(self) -> Mapping[int, str]:
+        """{partition: base URL of its owner}; partitions without an owner are missing. Raises Unavailable."""
+        ...
+
+
+class _Asked:
+    __slots__ = ("answer", "ask")
+
+    def __init__(self, ask: Ask, answer: asyncio.Future[Answer]) -> None:
+        self.ask = ask
+        self.answer = answer
+
+
+class _Owner:
+    """One owner's waiting asks and the POSTs under way to it."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.waiting: deque[_Asked] = deque()
+        self.posts: set[asyncio.Task[None]] = set()
+        self.beginning = False
+
+
+class OwnerUnreachable(Unavailable):
+    """The owner did not answer; the map of owners may be old."""
+
+
+class OwnerLink:
+    """Questions to owners. Start with `start`, stop with `close`; both may be called twice."""
+
+    def __init__(self, directory: Directory, clock: Clock, token: str, answer_seconds: float = 5.0) -> None:
+        self._directory = directory
+        self._clock = clock
+        self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/msgpack"}
+        self.answer_seconds = answer_seconds
+        self._session: aiohttp.ClientSession | None = None
+        self._map: Mapping[int, str] = {}
+        self._owners: dict[str, _Owner] = {}
+        self._refreshing: asyncio.Task[None] | None = None
+        self._refreshed_at = float("-inf")
+
+    async def start(self) -> None:
+        """Opens the connections' pool; the map is read when first needed."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+                timeout=aiohttp.ClientTimeout(
+                    total=self.answer_seconds + ANSWER_MARGIN_SECONDS, sock_connect=CONNECT_SECONDS_MAX
+                ),
+                trust_env=False,
+                auto_decompress=False,
+            )
+
+    async def close(self) -> None:
+        session, self._session = self._session, None
+        tasks = [task for owner in self._owners.values() for task in owner.posts]
+        tasks += [self._refreshing] if self._refreshing is not None else []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for owner in self._owners.values():
+            _fail(owner.waiting, Unavailable("the gateway is stopping; send again", 2))
+        self._owners.clear()
+        if session is not None:
+            await session.close()
+
+    @property
+    def known_partitions(self) -> int:
+        """How many partitions had an owner when the map was last read."""
+        return len(self._map)
+
+    async def ask(self, partition: int, ask: Ask) -> Answer:
+        """The owner's answer about one partition; `Undecided` when its time was up. Raises Unavailable without an owner."""
+        return (await self.ask_many(partition, [ask]))[0]
+
+    async def ask_many(self, partition: int, asks: Sequence[Ask]) -> list[Answer]:
+        """The answers to several asks about one partition, in order; asked again once when the map was old."""
+        answers: list[Answer] | None = None
+        with suppress(OwnerUnreachable):
+            answers = await self._put(await self._owner_of(partition), asks)
+        if answers is not None and not any(isinstance(each, NotMine) for each in answers):
+            return answers
+        await self.refresh()
+        again = await self._put(await self._owner_of(partition), asks)
+        return [Undecided() if isinstance(each, NotMine) else each for each in again]
+
+    async def ask_all(self, ask: Ask) -> list[Answer]:
+        """One answer of each owner. Raises Unavailable when a partition has none: a part of a list is no list."""
+        try:
+            return await self._put_all(ask)
+        except OwnerUnreachable:
+            await self.refresh()
+            return await self._put_all(ask)
+
+    async def _put_all(self, ask: Ask) -> list[Answer]:
+        if not self._map:
+            await self.refresh()
+        urls = sorted(set(self._map.values()))
+        if not urls:
+            raise Unavailable("no engine owns a partition now; send again", 2)
+        found = await asyncio.gather(*(self._put(url, [ask]) for url in urls))
+        answers = [each for answers in found for each in answers]
+        if any(isinstance(each, NotMine) for each in answers):
+            raise OwnerUnreachable("an engine is taking over partitions; send again", 2)
+        return answers
+
+    async def refresh(self) -> None:
+        """Reads the map of owners anew; callers at the same time share one reading, and readings keep their distance."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.get_running_loop().create_task(self._refresh())
+        await asyncio.shield(self._refreshing)
+
+    async def _refresh(self) -> None:
+        await asyncio.sleep(max(0.0, self._refreshed_at + REFRESH_SECONDS_MIN - self._clock.monotonic()))
+        try:
+            async with asyncio.timeout(self.answer_seconds):
+                self._map = dict(await self._directory.owners())
+        except TimeoutError:
+            raise Unavailable("Kafka does not say who owns the partitions; send again", 2) from None
+        finally:
+            self._refreshed_at = self._clock.monotonic()
+        for url in set(self._owners) - set(self._map.values()):
+            if not self._owners[url].posts and not self._owners[url].waiting:
+                del self._owners[url]
+
+    async def _owner_of(self, partition: int) -> str:
+        if partition not in self._map:
+            await self.refresh()
+        try:
+            return self._map[partition]
+        except KeyError:
+            raise Unavailable("no engine owns this schedule's partition now; send again", 2) from None
+
+    async def _put(self, url: str, asks: Sequence[Ask]) -> list[Answer]:
+        owner = self._owners.get(url)
+        if owner is None:
+            owner = self._owners[url] = _Owner(url)
+        if len(owner.waiting) + len(asks) > ASKS_WAITING_MAX:
+            raise Unavailable("more questions wait for the engine than this gateway holds; send again", 1)
+        loop = asyncio.get_running_loop()
+        asked = [_Asked(ask, loop.create_future()) for ask in asks]
+        owner.waiting.extend(asked)
+        self._start(owner)
+        if len(asked) == 1:
+            return [await asked[0].answer]
+        return list(await asyncio.gather(*(each.answer for each in asked)))
+
+    def _start(self, owner: _Owner) -> None:
+        if owner.waiting and not owner.beginning and len(owner.posts) < POSTS_PER_OWNER_MAX:
+            owner.beginning = True
+            task = asyncio.get_running_loop().create_task(self._post(owner))
+            owner.posts.add(task)
+            task.add_done_callback(lambda done: self._posted(owner, done))
+
+    def _posted(self, owner: _Owner, task: asyncio.Task[None]) -> None:
+        owner.posts.discard(task)
+        self._start(owner)
+
+    async def _post(self, owner: _Owner) -> None:
+        owner.beginning = False
+        asked: list[_Asked] = []
+        while owner.waiting and len(asked) < ASKS_PER_POST_MAX:
+            each = owner.waiting.popleft()
+            if not each.answer.done():
+                asked.append(each)
+        self._start(owner)
+        if not asked:
+            return
+        try:
+            answers = decode_answers(await self._exchange(owner.url, encode_asks([each.ask for each in asked])))
+            if len(answers) != len(asked):
+                raise OwnerUnreachable(f"the owner answered {len(answers)} of {len(asked)} questions", 1)
+        except asyncio.CancelledError:
+            _fail(asked, Unavailable("the gateway is stopping; send again", 2))
+            raise
+        except TimeoutError:
+            # The command stands in Kafka: what is late is only the news of it.
+            for each in asked:
+                if not each.answer.done() and isinstance(each.ask, Await):
+                    each.answer.set_result(Undecided())
+            _fail(asked, OwnerUnreachable("the owner of this schedule did not answer in time; send again", 2))
+        except (aiohttp.ClientError, OSError, msgspec.MsgspecError, Unavailable) as error:
+            _fail(asked, OwnerUnreachable(f"the owner of this schedule cannot be reached ({type(error).__name__})", 2))
+        else:
+            for each, answer in zip(asked, answers, strict=True):
+                if not each.answer.done():
+                    each.answer.set_result(answer)
+
+    async def _exchange(self, url: str, body: bytes) -> bytes:
+        if self._session is None:
+            raise OwnerUnreachable("the gateway is stopping; send again", 2)
+        async with self._session.post(url.rstrip("/") + PATH, data=body, headers=self._headers) as response:
+            if response.status != 200 or (response.content_length or 0) > ANSWER_BYTES_MAX:
+                raise OwnerUnreachable(f"the owner answered {response.status}", 2)
+            return await response.read()
+
+
+def _fail(asked: Sequence[_Asked] | deque[_Asked], error: Exception) -> None:
+    for each in asked:
+        if not each.answer.done():
+            each.answer.set_exception(error)

@@ -1,0 +1,205 @@
+"""The calls on schedules: create, read, change, and the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+from starlette.responses import Response
+
+from squirrel.gateway.call import Call
+from squirrel.gateway.deps import GatewaySettings
+from squirrel.gateway.idempotency import IdempotencyKeys, key_reused
+from squirrel.gateway.listing import list_rows
+from squirrel.gateway.lookups import Located, Lookups
+from squirrel.gateway.outcomes import answer, schedule_answer
+from squirrel.gateway.owner_link import OwnerLink
+from squirrel.gateway.problems import invalid
+from squirrel.gateway.route_book import RouteBook
+from squirrel.gateway.writes import Order, Writes
+from squirrel.model.clock import Clock
+from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
+from squirrel.model.schedule import State
+from squirrel.wire.documents import NewSchedule, answer_json, parse_change, parse_schedule, render_schedule
+from squirrel.wire.owner_link import CONFLICT, NOT_FOUND, STALE_REVISION, Decided, ListRows
+from squirrel.wire.records import Command, Op
+
+LISTED_STATES: Final = tuple(str(state) for state in State if state is not State.UNKNOWN)
+PATCH_TRIES_MAX: Final = 5  # a PATCH is applied to what was read; somebody else may change it in between
+TEXT_CHARS_MAX: Final = 255
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the calls on schedules share."""
+
+    clock: Clock
+    new_id: Callable[[], str]
+    settings: GatewaySettings
+    link: OwnerLink
+    lookups: Lookups
+    writes: Writes
+    routes: RouteBook
+    keys: IdempotencyKeys
+
+
+class Schedules:
+    """Handlers; each gives the answer or raises what becomes a problem document."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def read_new(self, body: bytes, namespace: str, now_ms: int, key: str | None) -> NewSchedule:
+        """One schedule out of a create or a batch. Raises Refused."""
+        parts = self._parts
+        return parse_schedule(
+            body,
+            now_ms=now_ms,
+            new_id=parts.new_id,
+            routes=lambda event: parts.routes.matches(namespace, event),
+            policy=parts.settings.targets,
+            namespace=namespace,
+            idempotency_key=key,
+        )
+
+    def create_order(self, new: NewSchedule, namespace: str, now_ms: int) -> Order:
+        """The command that creates it, and where it goes."""
+        parts = self._parts
+        command = Command(
+            op="create",
+            namespace=namespace,
+            id=new.id,
+            command_id=parts.new_id(),
+            accepted_ms=now_ms,
+            spec=new.spec,
+            fingerprint=new.fingerprint,
+            reply=True,
+            actor="rest",
+        )
+        return Order(command, parts.lookups.home(namespace, new.spec.group or new.id))
+
+    async def create(self, call: Call) -> Response:
+        """POST /schedules."""
+        parts = self._parts
+        now_ms = parts.clock.now_ms()
+        key = call.idempotency_key
+        new = self.read_new(call.body, call.namespace, now_ms, key)
+        content = f"{new.id} {new.fingerprint}"
+        if key is not None:
+            parts.keys.check(call.namespace, key, content)
+        decided = await parts.writes.send(self.create_order(new, call.namespace, now_ms), wait=not call.respond_async)
+        if decided is not None and decided.code == CONFLICT and key is not None:
+            raise key_reused()
+        response = answer(new.id, decided, new.warnings)
+        if key is not None:
+            parts.keys.remember(call.namespace, key, content)
+        return response
+
+    async def list(self, call: Call) -> Response:
+        """GET /schedules."""
+        where = ListRows(
+            namespace=call.namespace,
+            states=call.choices("state", LISTED_STATES),
+            event=_text(call, "event", EVENT_CHARS_MAX),
+            tag=_text(call, "tag", TAG_CHARS_MAX),
+            text=_text(call, "q", TEXT_CHARS_MAX),
+            limit=call.limit,
+        )
+        listed = await list_rows(self._parts.link, where, call.query.get("cursor"))
+        page: dict[str, Any] = {"items": [render_schedule(row) for row in listed.rows], "next_cursor": listed.cursor}
+        if listed.cut:
+            page["warnings"] = ["the filter matched too little of too much; narrow it by event, tag or state"]
+        return Response(answer_json(page), 200, media_type="application/json")
+
+    async def get(self, call: Call) -> Response:
+        """GET /schedules/{id}."""
+        located = await self._parts.lookups.get(call.namespace, call.schedule_id)
+        return schedule_answer(located.row)
+
+    async def put(self, call: Call) -> Response:
+        """PUT /schedules/{id}: the whole document anew."""
+        return await self._change(call, merge=False)
+
+    async def patch(self, call: Call) -> Response:
+        """PATCH /schedules/{id}: what the body names."""
+        return await self._change(call, merge=True)
+
+    async def _change(self, call: Call, *, merge: bool) -> Response:
+        parts = self._parts
+        schedule_id, wanted = call.schedule_id, call.if_revision
+        force = call.choice("force", ("next",)) or ""
+        located = await parts.lookups.get(call.namespace, schedule_id)
+        for attempt in range(PATCH_TRIES_MAX):
+            now_ms = parts.clock.now_ms()
+            changed = parse_change(
+                call.body,
+                located.row.spec,
+                merge=merge,
+                schedule_id=schedule_id,
+                now_ms=now_ms,
+                routes=lambda event: parts.routes.matches(call.namespace, event),
+                policy=parts.settings.targets,
+            )
+            order = self._order(call, "update", located, now_ms)
+            revision = wanted if wanted is not None else located.row.revision if merge else None
+            command = msgspec.structs.replace(order.command, spec=changed.spec, force=force, if_revision=revision)
+            decided = await parts.writes.send(Order(command, located.partition), wait=not call.respond_async)
+            again = decided is not None and decided.code == STALE_REVISION and wanted is None
+            if not again or attempt == PATCH_TRIES_MAX - 1:
+                return answer(schedule_id, decided, changed.warnings)
+            located = await parts.lookups.get(call.namespace, schedule_id)
+        raise AssertionError("the last attempt returns")
+
+    async def delete(self, call: Call) -> Response:
+        """DELETE /schedules/{id}."""
+        return await self._verb(call, "cancel")
+
+    async def pause(self, call: Call) -> Response:
+        """POST /schedules/{id}:pause."""
+        return await self._verb(call, "pause")
+
+    async def resume(self, call: Call) -> Response:
+        """POST /schedules/{id}:resume."""
+        return await self._verb(call, "resume")
+
+    async def trigger(self, call: Call) -> Response:
+        """POST /schedules/{id}:trigger."""
+        return await self._verb(call, "trigger")
+
+    async def _verb(self, call: Call, op: Op) -> Response:
+        """A change without content: sent straight to where the id belongs; looked for elsewhere when it is not there."""
+        schedule_id = call.schedule_id
+        decided = await self._send_verb(call, op, self._parts.lookups.home(call.namespace, schedule_id))
+        if decided is not None and decided.code == NOT_FOUND:
+            located = await self._parts.lookups.get(call.namespace, schedule_id)
+            decided = await self._send_verb(call, op, located.partition)
+        return answer(schedule_id, decided)
+
+    async def _send_verb(self, call: Call, op: Op, partition: int) -> Decided | None:
+        command = msgspec.structs.replace(
+            self._command(call, op, self._parts.clock.now_ms()), if_revision=call.if_revision
+        )
+        return await self._parts.writes.send(Order(command, partition), wait=not call.respond_async)
+
+    def _order(self, call: Call, op: Op, located: Located, now_ms: int) -> Order:
+        return Order(self._command(call, op, now_ms), located.partition)
+
+    def _command(self, call: Call, op: Op, now_ms: int) -> Command:
+        return Command(
+            op=op,
+            namespace=call.namespace,
+            id=call.schedule_id,
+            command_id=self._parts.new_id(),
+            accepted_ms=now_ms,
+            reply=True,
+            actor="rest",
+        )
+
+
+def _text(call: Call, name: str, chars_max: int) -> str:
+    text = call.query.get(name, "")
+    if len(text) > chars_max or not text.isprintable():
+        raise invalid(name, f"must be at most {chars_max} printable characters")
+    return text

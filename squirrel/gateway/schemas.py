@@ -1,0 +1,222 @@
+"""The JSON schemas of what callers send: as tight as the readers in `wire.documents`, with the limits of `model.limits`.
+
+Where a schema language cannot say a rule (a zone that exists, a date of the calendar), the pattern here admits only what is
+always taken; the readers take somewhat more, and say in the answer what they do not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from squirrel.model.limits import (
+    BATCH_ITEMS_MAX,
+    DESCRIPTION_CHARS_MAX,
+    EVENT_CHARS_MAX,
+    EXCLUDES_MAX,
+    FALLBACKS_MAX,
+    GROUP_CHARS_MAX,
+    ID_CHARS_MAX,
+    MULTIPLIER_MAX,
+    NAME_CHARS_MAX,
+    NAMESPACE_CHARS_MAX,
+    PARENTS_MAX,
+    RETENTION_MS_MAX,
+    RETRIES_MAX,
+    SECONDS_MAX,
+    TAG_CHARS_MAX,
+    TAGS_MAX,
+    TARGET_HEADERS_MAX,
+    TIMEOUT_SECONDS_MAX,
+)
+
+Schema = dict[str, Any]
+TEXT: Final = r"^[!-~]([ -~]*[!-~])?$"
+ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@~+=-]*$"
+PATTERN: Final = r"^([A-Za-z0-9_-]+\.)*([A-Za-z0-9_-]+|\*)$"
+NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+_DAY: Final = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
+INSTANT: Final = (
+    rf"^(19[89][0-9]|[2-8][0-9]{{3}})-{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,9}})?"
+    r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$"
+)
+URL: Final = (
+    r"^https?://([a-z]([a-z0-9]{0,30}[a-z0-9])?\.)*[a-z]{2,30}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*$"
+)
+HEADER_NAME: Final = r"^[Xx]-[A-Za-z0-9][A-Za-z0-9-]*$|^(Authorization|Content-Type|Accept|User-Agent)$"
+HEADER_VALUE: Final = r"^[!-~]([ -~]*[!-~])?$"
+
+
+def nullable(schema: Schema) -> Schema:
+    """The schema, or null, which says the same as leaving the field out."""
+    kind = schema.get("type")
+    if "enum" in schema:
+        return {**schema, "type": [kind, "null"], "enum": [*schema["enum"], None]}
+    return {**schema, "type": [kind, "null"]} if isinstance(kind, str) else {"anyOf": [schema, {"type": "null"}]}
+
+
+def text(chars_max: int, pattern: str = TEXT, chars_min: int = 1, **more: Any) -> Schema:
+    """A string within limits."""
+    return {"type": "string", "minLength": chars_min, "maxLength": chars_max, "pattern": pattern, **more}
+
+
+def number(low: float, high: float, **more: Any) -> Schema:
+    return {"type": "number", "minimum": low, "maximum": high, **more}
+
+
+def whole(low: int, high: int, **more: Any) -> Schema:
+    return {"type": "integer", "minimum": low, "maximum": high, **more}
+
+
+def choice(*words: str, **more: Any) -> Schema:
+    return {"type": "string", "enum": list(words), **more}
+
+
+def listed(items: Schema, items_max: int, items_min: int = 0, **more: Any) -> Schema:
+    return {"type": "array", "items": items, "minItems": items_min, "maxItems": items_max, **more}
+
+
+def closed(required: list[str], **properties: Schema) -> Schema:
+    """An object with these fields and no others; those not required may be null."""
+    shown = {name: schema if name in required else nullable(schema) for name, schema in properties.items()}
+    return {"type": "object", "properties": shown, "required": required, "additionalProperties": False}
+
+
+def ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+INSTANT_SCHEMA: Final = text(40, INSTANT, description="RFC 3339 with a zone; a naive local time is refused")
+_CRON_FIELDS: Final = (r"(\*|[0-5]?[0-9])", r"(\*|1?[0-9]|2[0-3])", r"(\*|[1-9]|1[0-9]|2[0-8])", r"(\*|[1-9]|1[0-2])")
+CRON: Final = "^(@(hourly|daily|weekly|monthly|yearly)|" + " ".join(_CRON_FIELDS) + r" (\*|[0-7](-7)?))$"
+OUTCOME: Final = choice("success", "failure", "completion", default="success")
+EVERY: Final = closed(
+    ["interval"],
+    interval=choice("second", "minute", "hour", "day", "week", "month", "year"),
+    value=whole(1, 1_000_000, default=1),
+    start=INSTANT_SCHEMA,
+)
+ZONE: Final = {
+    "type": "string",
+    "description": "an IANA zone, such as Europe/Berlin",
+    "examples": ["UTC", "America/New_York"],
+}
+
+
+def _kind(name: str, schema: Schema, title: str, **more: Schema) -> Schema:
+    return {**closed([name], **{name: schema}, **more), "title": title}
+
+
+_RECURRING: Final[dict[str, Schema]] = {
+    "timezone": {**ZONE, "enum": ["UTC", "America/New_York", "Europe/Berlin", "Asia/Tokyo"]},
+    "max_runs": whole(1, 2**31),
+    "dst": closed([], gap=choice("skip", "shift", "next"), overlap=choice("first", "last", "both")),
+    "spread_seconds": whole(0, 86_400),
+    "if_excluded": choice("skip", "next_business_day", "previous_business_day"),
+    "exclude": listed(text(255, rf"^20[0-9]{{2}}-{_DAY}$", description="a date or a calendar's name"), EXCLUDES_MAX),
+}
+WHEN: Final[Schema] = {
+    "description": "Exactly one kind of time; recurring ones may be narrowed.",
+    "oneOf": [
+        _kind("at", INSTANT_SCHEMA, "once"),
+        _kind("in_seconds", number(0, 10**9), "after a delay"),
+        _kind("cron", text(255, CRON), "cron, 5 or 6 fields, or @hourly ... @yearly", **_RECURRING),
+        _kind("rrule", text(64 * 1024, r"^FREQ=(DAILY|WEEKLY|HOURLY);INTERVAL=[1-9]$"), "RFC 5545", **_RECURRING),
+        _kind("every", EVERY, "an interval", **_RECURRING),
+        _kind(
+            "after",
+            listed(closed(["schedule"], schedule=text(ID_CHARS_MAX, ID), on=OUTCOME), 1, 1),
+            f"after up to {PARENTS_MAX} other schedules",
+            join=choice("all", "any"),
+            delay_seconds=number(0, 10**9),
+        ),
+        _kind(
+            "on_event",
+            closed(["event"], event=text(EVENT_CHARS_MAX, PATTERN), on=OUTCOME),
+            "after any run of a matching event",
+            delay_seconds=number(0, 10**9),
+        ),
+    ],
+}
+RETRY: Final = closed(
+    [],
+    max_retries=whole(-1, RETRIES_MAX, default=3, description="0 is a single attempt, -1 tries for ever"),
+    strategy=choice("exponential", "linear", "fixed", default="exponential"),
+    initial_seconds=number(0.001, 3600, default=1),
+    max_seconds=number(3600, SECONDS_MAX, default=3600),
+    multiplier=number(1, MULTIPLIER_MAX, default=2),
+    jitter=number(0, 1, default=0.1),
+)
+_HEADERS: Final[Schema] = {
+    "type": "object",
+    "maxProperties": TARGET_HEADERS_MAX,
+    "propertyNames": {"pattern": HEADER_NAME, "maxLength": 100},
+    "additionalProperties": {"type": "string", "maxLength": 4096, "pattern": HEADER_VALUE},
+}
+_TIMEOUT: Final = number(0.001, TIMEOUT_SECONDS_MAX, default=30)
+_METHOD: Final = choice("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", default="POST")
+_TOPIC: Final = text(249, r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
+
+
+def _target(retry: bool) -> Schema:
+    extra = {"retry": ref("Retry")} if retry else {}
+    http = closed(
+        ["type", "url"],
+        type=choice("http"),
+        url=text(2048, URL),
+        method=_METHOD,
+        headers=_HEADERS,
+        timeout_seconds=_TIMEOUT,
+        **extra,
+    )
+    kafka = closed(
+        ["type", "topic"], type=choice("kafka"), topic=_TOPIC, key=text(255), timeout_seconds=_TIMEOUT, **extra
+    )  # fmt: skip
+    return {"oneOf": [{**http, "title": "a webhook"}, {**kafka, "title": "a Kafka topic"}]}
+
+
+_FIELDS: Final[dict[str, Schema]] = {
+    "id": text(ID_CHARS_MAX, ID, description="yours; the same id with the same content answers as the first time"),
+    "event": text(EVENT_CHARS_MAX),
+    "name": text(NAME_CHARS_MAX),
+    "description": text(DESCRIPTION_CHARS_MAX),
+    "tags": listed(text(TAG_CHARS_MAX), TAGS_MAX),
+    "metadata": {"type": "object", "description": "any JSON object of yours, up to 16 KiB"},
+    "message": {"description": "any JSON, up to 256 KiB: what the target receives"},
+    "target": ref("Target"),
+    "when": ref("When"),
+    "retry": ref("Retry"),
+    "fire_and_forget": {"type": "boolean", "default": False},
+    "fallback": listed(ref("FallbackTarget"), FALLBACKS_MAX, description="called in turn when the target has failed"),
+    "overlap": choice("skip", "queue", "allow", default="skip"),
+    "missed": choice("run_all", "run_last", "skip"),
+    "max_lateness_seconds": number(0, SECONDS_MAX),
+    "group": text(GROUP_CHARS_MAX, description="schedules of one group share a partition and an order"),
+    "retention_seconds": number(1, RETENTION_MS_MAX // 1000),
+}
+_UNCHANGEABLE: Final = frozenset({"id"})
+SENT: Final[dict[str, Schema]] = {
+    "When": WHEN,
+    "Retry": RETRY,
+    "Target": _target(retry=False),
+    "FallbackTarget": _target(retry=True),
+    "NewSchedule": {
+        **closed(["event", "when", "target"], **_FIELDS),
+        "description": "`target` may be left out when a route matches the event.",
+    },
+    "WholeSchedule": closed(
+        ["event", "when", "target"], **{k: v for k, v in _FIELDS.items() if k not in _UNCHANGEABLE}
+    ),
+    "SchedulePatch": {
+        **closed([], **{k: v for k, v in _FIELDS.items() if k not in _UNCHANGEABLE}),
+        "description": "Only what changes; null takes a field back to its default.",
+    },
+    "Batch": closed(["schedules"], schedules=listed({}, BATCH_ITEMS_MAX, 1, description="of NewSchedule")),
+    "Replay": closed([], message={"description": "any JSON instead of the schedule's message"}, target=ref("Target")),
+    "NewRoute": closed(
+        ["target"],
+        target=ref("Target"),
+        retry=ref("Retry"),
+        fallback=listed(ref("FallbackTarget"), FALLBACKS_MAX),
+    ),
+}
+NAMESPACE_SCHEMA: Final = text(NAMESPACE_CHARS_MAX, NAMESPACE)
