@@ -11,6 +11,6 @@ Never: lets a bad record stop its neighbours, trusts a record's own partition, d
 from __future__ import annotations
 
 from squirrel.intake.shell import IntakeLane
-from squirrel.intake.step import InboxRecord, Refusal, Surroundings, decide
+from squirrel.intake.step import Accepted, InboxRecord, Refusal, Surroundings, decide
 
-__all__ = ["InboxRecord", "IntakeLane", "Refusal", "Surroundings", "decide"]
+__all__ = ["Accepted", "InboxRecord", "IntakeLane", "Refusal", "Surroundings", "decide"]

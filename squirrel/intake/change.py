@@ -1,4 +1,7 @@
-"""`{"op": "update|cancel|pause|resume|trigger", "id": ..., ...}` -> a command that waits for the create of its schedule."""
+"""`{"op": "update|cancel|pause|resume|trigger", "id": ..., ...}` -> a command that waits for the create of its schedule.
+
+A change to a schedule in a group names the group too, for the group decides the partition in which the schedule lives.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ import orjson
 from squirrel.intake.envelope import Envelope
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import id_problem
-from squirrel.model.limits import KIB
+from squirrel.model.limits import GROUP_CHARS_MAX, KIB
 from squirrel.wire.documents.change import check_patch
 from squirrel.wire.documents.json_text import Document, visible
 from squirrel.wire.documents.names import unknown
 from squirrel.wire.documents.target import TargetPolicy
+from squirrel.wire.documents.values import read_text
 from squirrel.wire.records import Command, Op
 
 CHANGES: Final[dict[str, Op]] = {
@@ -24,7 +28,8 @@ CHANGES: Final[dict[str, Op]] = {
     "trigger": "trigger",
 }
 PATCH_BYTES_MAX: Final = 512 * KIB  # a message at its limit and all else; the command must fit a record
-_ENVELOPE: Final = frozenset({"op", "id", "namespace", "if_revision", "force"})
+# `group` is here because it says where the schedule lives; like the id it never changes.
+_ENVELOPE: Final = frozenset({"op", "id", "group", "namespace", "if_revision", "force"})
 
 
 def decide_change(
@@ -70,6 +75,8 @@ def _envelope_problems(values: dict[str, Any]) -> list[Problem]:
     revision = values.get("if_revision")
     if revision is not None and (isinstance(revision, bool) or not isinstance(revision, int) or revision < 1):
         problems.append(Problem("if_revision", "must be a revision, a whole number from 1"))
+    if (group := values.get("group")) is not None:
+        read_text("group", group, problems, GROUP_CHARS_MAX)
     if values.get("force") not in (None, "next"):
         problems.append(Problem("force", 'must be "next": the change then applies to the run after the one in flight'))
     return problems

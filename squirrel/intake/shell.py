@@ -64,9 +64,9 @@ class IntakeLane:
             if isinstance(decided, Refusal):
                 refused.append(_refused(decided))
                 continue
-            for command in decided:
-                owner = partition_of(command.namespace, command.id, self._partitions)
-                commands.setdefault(owner, []).append((command.id.encode(), encode_command(command), ()))
+            command = decided.command
+            owner = partition_of(command.namespace, decided.home, self._partitions)
+            commands.setdefault(owner, []).append((command.id.encode(), encode_command(command), ()))
         writes = [self._writer.append(self._topics.commands, owner, batch) for owner, batch in commands.items()]
         if refused:
             writes.append(self._writer.append(self._topics.refused, partition % self._partitions, refused))

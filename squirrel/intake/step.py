@@ -1,4 +1,4 @@
-"""One inbox record -> commands or a refusal. Pure."""
+"""One inbox record -> a command and where it goes, or a refusal. Pure."""
 
 from __future__ import annotations
 
@@ -35,6 +35,13 @@ class InboxRecord(NamedTuple):
     timestamp_ms: int
 
 
+class Accepted(NamedTuple):
+    """A command, and the group or id whose partition it goes to."""
+
+    command: Command
+    home: str
+
+
 class Refusal(NamedTuple):
     """Why a record was not taken: a stable word, the first field at fault, sentences; and the record."""
 
@@ -51,17 +58,17 @@ class Surroundings(Struct, frozen=True):
     policy: TargetPolicy
 
 
-def decide(record: InboxRecord, *, now_ms: int, around: Surroundings) -> list[Command] | Refusal:
-    """The commands that `record` stands for, or why there are none. Never raises for what a record holds."""
+def decide(record: InboxRecord, *, now_ms: int, around: Surroundings) -> Accepted | Refusal:
+    """The command that `record` stands for, or why there is none. Never raises for what a record holds."""
     try:
-        return [_command(record, now_ms, around)]
+        return _accepted(record, now_ms, around)
     except Refused as refused:
         told = refused.problems[:PROBLEMS_TOLD_MAX]
         detail = told[0].reason if len(told) == 1 else "; ".join(f"{each.field}: {each.reason}" for each in told)
         return Refusal(refused.code, told[0].field, detail[:DETAIL_CHARS_MAX], record)
 
 
-def _command(record: InboxRecord, now_ms: int, around: Surroundings) -> Command:
+def _accepted(record: InboxRecord, now_ms: int, around: Surroundings) -> Accepted:
     if record.value is None:
         raise Refused.one(
             "body", "is null; send a schedule, or {'op': 'cancel', 'id': ...} to cancel one", code="empty"
@@ -74,9 +81,12 @@ def _command(record: InboxRecord, now_ms: int, around: Surroundings) -> Command:
         raise Refused.one("op", f"{shown} is no known operation; known are {', '.join(OPS)}", code="unknown_op")
     identity = _identity(record)
     if operation == "create":
-        return _create(document, envelope, identity, record, (now_ms, around))
-    command = decide_change(document, operation, envelope, command_id=identity, now_ms=now_ms, policy=around.policy)
-    return _from(record, command)
+        created = _create(document, envelope, identity, record, (now_ms, around))
+        group = created.spec.group if created.spec is not None else None
+        return Accepted(created, group or created.id)
+    change = decide_change(document, operation, envelope, command_id=identity, now_ms=now_ms, policy=around.policy)
+    change = replace(change, source=(record.topic, record.partition, record.offset))
+    return Accepted(change, document.values.get("group") or change.id)
 
 
 def _create(
@@ -103,10 +113,6 @@ def _create(
         actor="inbox",
         source=(record.topic, record.partition, record.offset),
     )
-
-
-def _from(record: InboxRecord, command: Command) -> Command:
-    return replace(command, source=(record.topic, record.partition, record.offset))
 
 
 def _identity(record: InboxRecord) -> str:

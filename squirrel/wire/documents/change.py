@@ -55,13 +55,15 @@ def parse_change(
     problems: Problems = []
     collected = collect(document, problems, SERVER_SET).without_nulls()
     _check_id(collected, schedule_id, problems)
+    _check_group(collected, spec, problems)
     made = build_spec(collected, Sources(document, policy, spec.fallback), now_ms, problems, before=spec)
     if made is not None:
         check_spec(made, collected, schedule_id, routes, problems)
         check_size(made, problems)
     raise_all(problems)
     assert made is not None, "no spec without a problem"
-    made = replace(made, when=_anchored(made.when, now_ms), dialect=spec.dialect, dialect_fields=spec.dialect_fields)
+    kept = {"group": spec.group, "dialect": spec.dialect, "dialect_fields": spec.dialect_fields}
+    made = replace(made, when=_anchored(made.when, now_ms), **kept)
     return Changed(made, warnings_of(made, collected, now_ms))
 
 
@@ -106,6 +108,7 @@ def _merged(
     problems: Problems = []
     collected = collect(document, problems)
     _check_id(collected, schedule_id, problems)
+    _check_group(collected, spec, problems)
     _check_nulls(collected, problems)
     given = collected.without_nulls()
     values: dict[str, Any] = {
@@ -139,6 +142,15 @@ def _check_id(collected: Collected, schedule_id: str, problems: Problems) -> Non
     entry = collected.top.get("id")
     if entry is not None and entry[1] is not None and entry[1] != schedule_id:
         problems.append(Problem(entry[0], "cannot be changed; leave it out, or create another schedule"))
+
+
+def _check_group(collected: Collected, spec: Spec, problems: Problems) -> None:
+    """The group decides the partition that holds the row, so it is fixed like the id."""
+    entry = collected.top.get("group")
+    if entry is not None and entry[1] != spec.group:
+        problems.append(
+            Problem(entry[0], "cannot be changed; leave it out, or cancel this schedule and create another")
+        )
 
 
 def _check_nulls(collected: Collected, problems: Problems) -> None:

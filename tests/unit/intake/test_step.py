@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from squirrel.intake import InboxRecord, Refusal, Surroundings, decide
+from squirrel.intake import Accepted, InboxRecord, Refusal, Surroundings, decide
 from squirrel.model.ids import id_from_idempotency_key
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX
 from squirrel.model.when import Parent, When
@@ -29,15 +29,14 @@ def record_of(value: Any, *, offset: int = 7, headers: Headers | None = None, ti
     return InboxRecord("squirrel.inbox", 2, offset, b"any", encoded, headers or [], timestamp_ms)
 
 
-def decided(value: Any, **record: Any) -> list[Command] | Refusal:
+def decided(value: Any, **record: Any) -> Accepted | Refusal:
     return decide(record_of(value, **record), now_ms=NOW_MS, around=Surroundings(routes, POLICY))
 
 
 def command(value: Any, **record: Any) -> Command:
-    commands = decided(value, **record)
-    assert isinstance(commands, list), commands
-    assert len(commands) == 1
-    return commands[0]
+    accepted = decided(value, **record)
+    assert isinstance(accepted, Accepted), accepted
+    return accepted.command
 
 
 def refusal(value: Any, **record: Any) -> Refusal:
@@ -158,6 +157,17 @@ def test_headers_that_are_no_text_are_refused_by_name() -> None:
     assert command(PLAIN, headers=[("other", b"\xff"), ("idempotency-key", None)]).op == "create"
 
 
+def test_a_group_is_the_home_of_its_schedules_and_of_changes_that_name_it() -> None:
+    homes = [
+        decided({**PLAIN, "id": "a", "group": "g"}),
+        decided({"op": "cancel", "id": "a", "group": "g"}),
+        decided({"op": "update", "id": "a", "group": "g", "name": "x"}),
+        decided({"op": "cancel", "id": "a"}),
+    ]
+    assert [home.home for home in homes if isinstance(home, Accepted)] == ["g", "g", "g", "a"]
+    assert refusal({"op": "cancel", "id": "a", "group": 7}).field == "group"
+
+
 def test_a_past_instant_is_taken() -> None:
     assert command({**PLAIN, "sendAt": "2020-01-01T00:00:00Z"}).op == "create"
 
@@ -191,4 +201,4 @@ def test_whatever_is_sent_one_answer_comes_back(value: bytes) -> None:
         assert answer.field.encode()
         assert answer.detail.encode()
     else:
-        assert len(answer) == 1
+        assert answer.home

@@ -81,6 +81,7 @@ def test_null_takes_a_field_back_to_its_default(spec: Spec) -> None:
         ({"event": None}, "event", "cannot be removed"),
         ({"when": None}, "when", "cannot be removed"),
         ({"id": "other"}, "id", "cannot be changed"),
+        ({"group": "g"}, "group", "cannot be changed"),
         ({"when": {"at": "soon"}}, "when.at", "RFC 3339"),
         ({"when": {"cron": None}}, "when", "exactly one"),
         ({"when": {"timezone": "Mars"}}, "when.timezone", "IANA"),
@@ -110,6 +111,15 @@ def test_an_answer_may_be_put_back(spec: Spec) -> None:
 def test_a_put_is_the_whole_and_keeps_only_the_dialect(spec: Spec) -> None:
     made = put({"event": "email.x", "sendAt": AT}, replace(spec, dialect="redis", dialect_fields=b'{"a":1}'))
     assert made == Spec("email.x", When(at_ms=AT_MS), dialect="redis", dialect_fields=b'{"a":1}')
+
+
+def test_the_group_is_fixed_like_the_id(spec: Spec) -> None:
+    grouped = replace(spec, group="g")
+    assert put({**CRON}, grouped) == grouped
+    assert patch({"group": "g", "name": "x"}, grouped) == replace(grouped, name="x")
+    for other in (None, "h"):
+        with pytest.raises(Refused, match="group: cannot be changed"):
+            patch({"group": other}, grouped)
 
 
 def test_a_verbatim_body_survives_a_patch_of_the_target(spec: Spec) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from squirrel.intake import InboxRecord, Surroundings, decide
+from squirrel.intake import Accepted, InboxRecord, Surroundings, decide
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX, RECORD_BYTES_MAX
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.wire.documents.route import read_route_value
@@ -64,7 +64,7 @@ def test_every_example_decodes(noun: str, topic: str, example: Example) -> None:
     if noun == "Schedule":
         headers = [(name, text.encode()) for name, text in example.headers.items()]
         record = InboxRecord(topic, 0, 1, None, value, headers, NOW_MS)
-        assert isinstance(decide(record, now_ms=NOW_MS, around=Surroundings(lambda _, __: True, POLICY)), list)
+        assert isinstance(decide(record, now_ms=NOW_MS, around=Surroundings(lambda _, __: True, POLICY)), Accepted)
     else:
         JSON_NOUNS[noun](value)
 
