@@ -1,7 +1,8 @@
 """An embedded single-node Kafka in KRaft mode, broker and controller in one process.
 
-Its acknowledgement is from the page cache of one broker: it survives kill -9, not a power cut. Measured on 2 shared cores:
-see the figures at `JVM_FLAGS`.
+Its acknowledgement is from the page cache of one broker: it survives kill -9, not a power cut. Measured on 2 shared cores: first
+start 2.9 s, next 1.9 s, after kill -9 4.9 s, stop 0.4 s, 240 MB; SerialGC and G1 are equal at 2,000 records/s (p99 6 ms with
+everything on the same cores), ParallelGC is worse (32 ms); a class archive would save 0.6 s a start and cost 3.7 s once.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ VERSION: Final = "4.3.0"
 JAVA_MAJOR_MIN: Final = 17
 PROBE_SECONDS_MAX: Final = 5
 START_SECONDS_MAX: Final = 60
-STOP_SECONDS_MAX: Final = 4  # `squirrel dev` ends within 5
+STOP_SECONDS_MAX: Final = 1.4  # it takes 0.4; with the 3.5 of the services `squirrel dev` ends within 5
 PORT_TRIES_MAX: Final = 3
 HEAP_MB: Final = 512
 JVM_FLAGS: Final = (
@@ -164,7 +165,7 @@ class EmbeddedKafka:
             return
 
     async def stop(self, timeout_seconds: float = STOP_SECONDS_MAX) -> None:
-        """Takes half a second, is killed after the timeout; what was acknowledged is kept either way. Safe twice."""
+        """Killed after the timeout; what was acknowledged is kept either way. Safe twice."""
         if self._server:
             await self._server.stop(timeout_seconds)
 
