@@ -5,7 +5,7 @@ from __future__ import annotations
 from squirrel.engine import children, runs
 from squirrel.engine.slots import plan_first_slot, wake_of
 from squirrel.engine.work import Work
-from squirrel.model.errors import Refused
+from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import run_id
 from squirrel.model.limits import OPEN_RUNS_MAX, PARK_MS, PARKED_COMMANDS_MAX
 from squirrel.model.schedule import FINAL, Awaited, OpenRun, Row, RunState, Spec, State, is_recurring
@@ -22,9 +22,8 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
         work.refuse(command, "invalid", "", "the create carries no schedule")
         return None
     if row is not None and row.state is not State.UNKNOWN:
-        same = row.command_id == command.command_id or (
-            bool(command.fingerprint) and row.fingerprint == command.fingerprint
-        )
+        same_content = command.fingerprint != "" and row.fingerprint == command.fingerprint
+        same = same_content or row.command_id == command.command_id
         if not same:
             work.refuse(command, "conflict", "id", f"{command.id} exists with other content")
         work.decide(offset, command, codes.REPEATED if same else codes.CONFLICT, row)
@@ -54,10 +53,10 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
 
 def begin(work: Work, row: Row) -> None:
     """Give a new or changed rule its first slot, or its parents."""
-    row.slot_ms = None
     row.parents = [Awaited(parent.schedule, parent.on) for parent in row.spec.when.after]  # type: ignore[arg-type]
     if row.parents:
         row.state = State.PAUSED if row.state is State.PAUSED else State.WAITING
+        row.slot_ms = None
         children.subscribe_to_parents(work, row)
     else:
         problem = plan_first_slot(row)
@@ -100,7 +99,8 @@ def too_late(work: Work, row: Row, command: Command, offset: int) -> None:
     open_run = next((run for run in row.runs), None)
     state = open_run.state if open_run is not None else row.last.state if row.last is not None else row.state
     work.refuse(command, "too_late", "id", f"{row.id} is {state}")
-    work.decide(offset, command, codes.TOO_LATE, row, open_run=open_run, last_run=row.last, detail=f"the run is {state}")
+    problem = Problem("id", f"the run is {state}")
+    work.decide(offset, command, codes.TOO_LATE, row, open_run=open_run, problem=problem)
 
 
 def update(work: Work, row: Row, command: Command, offset: int) -> None:
@@ -139,7 +139,7 @@ def _changed_spec(work: Work, row: Row, command: Command, offset: int) -> Spec |
     except Refused as refused:
         problem = refused.problems[0]
         work.refuse(command, refused.code, problem.field, problem.reason)
-        work.decide(offset, command, codes.REFUSED, row, detail=problem.reason, field=problem.field)
+        work.decide(offset, command, codes.REFUSED, row, problem=problem)
         return None
 
 
@@ -212,7 +212,7 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     if len(row.runs) >= OPEN_RUNS_MAX:
         detail = f"{OPEN_RUNS_MAX} runs of {row.id} are open, which is the limit; wait for some to finish"
         work.refuse(command, "too_many_runs", "id", detail)
-        work.decide(offset, command, codes.REFUSED, row, detail=detail, field="id")
+        work.decide(offset, command, codes.REFUSED, row, problem=Problem("id", detail))
         return
     slot_ms = command.accepted_ms
     run = OpenRun(
@@ -230,7 +230,7 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     runs.emit(work, row, run)
     runs.settle(work, row)
     still_open = next((open_run for open_run in row.runs if open_run.id == run.id), None)
-    work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open, last_run=row.last)
+    work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open)
 
 
 def release(work: Work, row: Row, command: Command) -> None:

@@ -29,7 +29,7 @@ def outcome_of(state: RunState) -> str:
 
 def satisfies(on: str, outcome: str) -> bool:
     """Whether a child that waits for `on` may go after `outcome`; `completion` is any end."""
-    return outcome != "unknown" and (on == "completion" or on == outcome)
+    return outcome != "unknown" and on in ("completion", outcome)
 
 
 def subscribe_to_parents(work: Work, row: Row) -> None:
@@ -69,9 +69,7 @@ def _final_outcome(parent: Row) -> tuple[str, int]:
     return "failure", parent.updated_ms
 
 
-def release_order(
-    work: Work, namespace: str, parent: str, child: str, outcome: str, finished_ms: int
-) -> Command:
+def release_order(work: Work, namespace: str, parent: str, child: str, outcome: str, finished_ms: int) -> Command:
     """Tell `child` that `parent` reached `outcome` at `finished_ms`."""
     return Command(
         op="release",

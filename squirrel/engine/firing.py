@@ -27,16 +27,18 @@ async def fire_while_active(owner: Owner) -> None:
             continue
         if taken and collect_seconds:
             await asyncio.sleep(collect_seconds)
-        owner.next_wake_ms = parts.store.next_due_ms(owner.partition) if owner.active else None
         await _sleep_until_due(owner)
 
 
 async def _sleep_until_due(owner: Owner) -> None:
     parts = owner.parts
+    if not owner.active:
+        return
+    owner.next_wake_ms = parts.store.next_due_ms(owner.partition)
     delay_ms = IDLE_MS_MAX
     if owner.next_wake_ms is not None:
         delay_ms = min(delay_ms, owner.next_wake_ms - parts.emit_ahead_ms - parts.clock.now_ms())
-    if delay_ms <= 0 or owner.woken.is_set():
+    if delay_ms <= 0:
         return
     try:
         async with asyncio.timeout(delay_ms / 1000):

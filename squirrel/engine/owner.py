@@ -20,7 +20,7 @@ from squirrel.model.clock import Clock
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.model.target import Route
 from squirrel.streams.timeline.changes import Change
-from squirrel.streams.timeline.keys import derived_keys, s_key, w_child, w_key, w_prefix
+from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
 from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, cloud_event_headers, encode_public, refused_record
@@ -214,7 +214,7 @@ class Owner:
                 continue
             row = entry.row
             value = encode_row(row) if row is not None else None
-            changes.append(Change(key, value, list(entry.had_keys), derived_keys(row) if row is not None else []))
+            changes.append(Change(key, value, *entry.changed_keys()))
             log.append((key, value, ()))
         for key, value in work.waiters.items():
             changes.append(Change(key, value, [], []))
@@ -242,7 +242,9 @@ class Owner:
             outgoing[refused].append((refusal.command.id.encode(), record, ()))
         for record, reason in poison:
             source = (record.topic, record.partition, record.offset)
-            outgoing[refused].append((record.key or b"", refused_record("poison", "", reason, source, record.value), ()))
+            outgoing[refused].append(
+                (record.key or b"", refused_record("poison", "", reason, source, record.value), ())
+            )
         return outgoing
 
     def _count(self, work: Work, poison: Sequence[tuple[Any, str]]) -> None:
@@ -257,10 +259,9 @@ class Owner:
     def _wake_for(self, work: Work) -> None:
         earliest = self.next_wake_ms
         for entry in work.entries.values():
-            row = entry.row
-            if entry.touched and row is not None and row.wake_ms is not None:
-                if earliest is None or row.wake_ms < earliest:
-                    earliest = row.wake_ms
+            wake_ms = entry.row.wake_ms if entry.touched and entry.row is not None else None
+            if wake_ms is not None and (earliest is None or wake_ms < earliest):
+                earliest = wake_ms
         if earliest != self.next_wake_ms:
             self.next_wake_ms = earliest
             self.woken.set()

@@ -97,9 +97,7 @@ async def _list(parts: EngineParts, partitions: list[int], ask: ListRows) -> Pag
     return Page(rows, more=False)
 
 
-def _candidates(
-    parts: EngineParts, partitions: Iterable[int], ask: ListRows
-) -> Iterator[tuple[bytes, int, str]]:
+def _candidates(parts: EngineParts, partitions: Iterable[int], ask: ListRows) -> Iterator[tuple[bytes, int, str]]:
     """(sort key, partition, id) over all partitions, newest first, from the narrowest index that the filter allows."""
     if ask.tag:
         prefixes = [x_prefix(ask.namespace, TAG_KIND, ask.tag)]

@@ -129,7 +129,9 @@ def answered(work: Work, row: Row, result: Result) -> bool:
     if result.state != "failed":
         finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, status=result.status)
     elif result.gone:
-        finish(work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", status=result.status)
+        finish(
+            work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", status=result.status
+        )
         stop(work, row, State.FINISHED, "the target answered 410 Gone: it wants nothing more of this schedule")
     elif not _try_again(work, row, run, result):
         _exhaust(work, row, run, result)
@@ -186,7 +188,14 @@ def _failure_text(result: Result) -> str:
 
 
 def finish(
-    work: Work, row: Row, run: OpenRun, state: RunState, finished_ms: int, reason: str = "", *, status: int | None = None
+    work: Work,
+    row: Row,
+    run: OpenRun,
+    state: RunState,
+    finished_ms: int,
+    reason: str = "",
+    *,
+    status: int | None = None,
 ) -> None:
     """A run reached its final outcome: said once, remembered as `last`, and the children are told."""
     row.runs = [open_run for open_run in row.runs if open_run.id != run.id]

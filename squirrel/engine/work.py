@@ -10,13 +10,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from squirrel.model.schedule import LastRun, OpenRun, Row, encode_row
+from squirrel.model.errors import Problem
+from squirrel.model.schedule import OpenRun, Row, encode_row
 from squirrel.model.target import Route
-from squirrel.streams.timeline.keys import derived_keys, s_key, w_key, w_prefix
+from squirrel.streams.timeline.keys import (
+    Shape,
+    changed_keys,
+    derived_keys,
+    keys_of_shape,
+    s_key,
+    shape_of,
+    w_key,
+    w_prefix,
+)
 from squirrel.wire.owner_link import Decided
 from squirrel.wire.public import Completion, DeadLetter
 from squirrel.wire.records import Command, Execution
 
+NO_PROBLEM = Problem("", "")
 Children = Callable[[str, str, str, int], Sequence[tuple[str, str]]]  # namespace, parent, after child, limit
 
 
@@ -30,14 +41,25 @@ class Refusal(NamedTuple):
 
 
 class Entry:
-    """A row in the working set, with the local keys it had when it was read."""
+    """A row in the working set, and the shape it had when it was read: its local keys follow from both."""
 
-    __slots__ = ("had_keys", "row", "touched")
+    __slots__ = ("_read", "_shape", "row", "touched")
 
-    def __init__(self, row: Row | None, had_keys: Sequence[bytes]) -> None:
+    def __init__(self, row: Row | None) -> None:
         self.row = row
-        self.had_keys = had_keys
         self.touched = False
+        self._read = row
+        self._shape: Shape | None = None if row is None else shape_of(row)
+
+    def changed_keys(self) -> tuple[list[bytes], list[bytes]]:
+        """(local keys that go, local keys that come)."""
+        if self._shape is None or self._read is None:
+            return [], [] if self.row is None else derived_keys(self.row)
+        if self.row is None:
+            return keys_of_shape(self._read, self._shape), []
+        if self.row is not self._read:
+            return keys_of_shape(self._read, self._shape), derived_keys(self.row)
+        return changed_keys(self._shape, self.row)
 
 
 @dataclass(slots=True)
@@ -62,7 +84,7 @@ class Work:
 
     def load(self, key: bytes, row: Row | None) -> None:
         """Put a row that was read from the store (None: there is none) into the working set."""
-        self.entries[key] = Entry(row, derived_keys(row) if row is not None else ())
+        self.entries[key] = Entry(row)
 
     def row(self, namespace: str, schedule_id: str) -> Row | None:
         """The row as this step has left it so far. The shell has loaded every key that the batch names."""
@@ -110,14 +132,13 @@ class Work:
         row: Row | None = None,
         *,
         open_run: OpenRun | None = None,
-        last_run: LastRun | None = None,
-        detail: str = "",
-        field: str = "",
+        problem: Problem = NO_PROBLEM,
     ) -> None:
-        """The outcome of a command; kept only where a gateway waits for it."""
+        """The outcome of a command; kept only where a gateway waits for it. Carries the row and its last run."""
         if command.reply:
             encoded = encode_row(row) if row is not None else None
-            self.outcomes[offset] = Decided(code, encoded, open_run, last_run, detail, field)
+            last_run = row.last if row is not None else None
+            self.outcomes[offset] = Decided(code, encoded, open_run, last_run, problem.reason, problem.field)
 
     def refuse(self, command: Command, code: str, field: str, detail: str) -> None:
         """A change that came in by Kafka is set aside with its reason."""

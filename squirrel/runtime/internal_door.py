@@ -18,7 +18,10 @@ Answer = Callable[[bytes], Awaitable[bytes]]
 
 
 class InternalDoor:
-    """Started before the service joins its group, so that a probe always gets an answer. `ready()` is None or the reason why not."""
+    """Started before the service joins its group, so that a probe always gets an answer.
+
+    `ready()` is None or the reason why not.
+    """
 
     def __init__(self, host: str, port: int, *, ready: Ready, metrics: Callable[[], bytes], token: str = "") -> None:
         self._host = host

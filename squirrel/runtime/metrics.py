@@ -58,7 +58,7 @@ class Metrics:
         )
         up = Gauge("squirrel_up", "1 while the service runs", ["service"], registry=self.registry)
         up.labels(service).set(1)
-        self.registry.register(self)  # type: ignore[arg-type]
+        self.registry.register(self)
 
     def observe_lateness_ms(self, lateness_ms: int) -> None:
         """One first attempt started this long after its due instant."""

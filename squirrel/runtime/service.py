@@ -72,8 +72,10 @@ Build = Callable[[Context], Service]
 def run_service(name: str, settings: Settings, build: Build) -> int:
     """Run one service until a signal or a crash; the exit code."""
     # What exists after the imports lives for ever: leaving it out of the collector's rounds takes their pauses off the p99.
+    # The rest dies young and by reference count: looking for cycles every 700 objects took a third of the engine's time.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(100_000, 20, 100)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_run(name, settings, build))
 
@@ -96,7 +98,7 @@ async def _run(name: str, settings: Settings, build: Build) -> int:
             starting.result()
             context.log.info("started")
             await stopping
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it was, it ends this process with its reason
         context.crash(error)
     await _stop(context)
     if context.crashes:
@@ -141,7 +143,7 @@ async def _stop(context: Context) -> None:
             await context.door.stop()
     except TimeoutError:
         context.log.warning("stopped without waiting any longer", seconds=STOP_SECONDS_MAX)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it ends anyway; the log keeps the reason
         context.log.warning("stopping met an error", error=repr(error))
     context.log.info("stopped")
 

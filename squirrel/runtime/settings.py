@@ -52,9 +52,7 @@ class Settings(BaseModel):
     kafka: str = Field(min_length=1)
     topic_prefix: str = Field(pattern=r"^[A-Za-z0-9._-]{0,80}$")
     partitions: int = Field(ge=1, le=10_000)
-    inbox_partitions: int = Field(ge=1, le=10_000)
     replication: int = Field(ge=1, le=32)
-    min_insync: int = Field(ge=1, le=32)
     history: str
     data_dir: Path
     host: str
@@ -81,13 +79,12 @@ class Settings(BaseModel):
     changelog_retention_hours: float = Field(gt=0)
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["auto", "human", "json"]
+    show_kafka: bool  # in /api/v1/stats; `squirrel dev` does
 
     def contradiction(self) -> str | None:
         """The first pair of settings that cannot both hold, as one sentence."""
         if self.heartbeat_seconds * 3 > self.session_timeout_seconds:
-            return "heartbeat_seconds must be at most a third of session_timeout_seconds, or one lost heartbeat costs the partitions"
-        if self.min_insync > self.replication:
-            return f"min_insync is {self.min_insync} but replication is {self.replication}: no write could ever be acknowledged"
+            return "heartbeat_seconds must be at most a third of session_timeout_seconds: one lost heartbeat is normal"
         if self.window_per_host > self.window:
             return f"window_per_host ({self.window_per_host}) is larger than window ({self.window})"
         if not self.internal_token.get_secret_value() and not _is_loopback(self.internal_host):

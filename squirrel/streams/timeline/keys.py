@@ -107,25 +107,62 @@ def prefix_end(prefix: bytes) -> bytes:
     return head[:-1] + bytes((head[-1] + 1,))
 
 
-def derived_keys(head: RowHead | Row) -> list[bytes]:
-    """The D key (when something is to wake it) and the X keys of a row, D first.
+Shape = tuple[int | None, State, str, tuple[str, ...], tuple[str, ...]]
 
-    A row that only holds parked changes (`State.UNKNOWN`) is in no list.
-    """
+
+def shape_of(head: RowHead | Row) -> Shape:
+    """What the local keys of a row depend on and may change: wake, state, event, tags, open runs."""
+    runs = tuple([run.id for run in head.runs]) if head.runs else ()
+    return head.wake_ms, head.state, head.event, head.tags, runs
+
+
+def derived_keys(head: RowHead | Row) -> list[bytes]:
+    """The D key (when something is to wake it) and the X keys of a row, D first."""
+    return keys_of_shape(head, shape_of(head))
+
+
+def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
+    """The keys this row had when it was of that shape. One that only holds parked changes (UNKNOWN) is in no list."""
+    wake_ms, state, event, tags, runs = shape
     namespace = head.namespace
-    wake_ms = head.wake_ms
     schedule_id = head.id.encode()
     keys = []
     if wake_ms is not None:
         keys.append(b"D%b%b\0%b" % (_DUE(wake_ms if wake_ms > 0 else 0), namespace.encode(), schedule_id))
-    if head.state is State.UNKNOWN:
+    if state is State.UNKNOWN:
         return keys
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
-    keys.append(x_prefix(namespace, STATE_KIND, head.state) + entry)
-    keys.append(x_prefix(namespace, EVENT_KIND, head.event) + entry)
-    if head.tags:
-        keys.extend([x_prefix(namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(head.tags)])
-    if head.runs:
-        lists = b"X%b\0%b" % (namespace.encode(), RUN_KIND)  # not cached: a run id is used once
-        keys.extend([b"%b%b\0%b" % (lists, run.id.encode(), entry) for run in head.runs])
+    keys.append(x_prefix(namespace, STATE_KIND, state) + entry)
+    keys.append(x_prefix(namespace, EVENT_KIND, event) + entry)
+    if tags:
+        keys.extend([x_prefix(namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
+    if runs:
+        keys.extend([run_key(head, run) for run in runs])
     return keys
+
+
+def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
+    """(keys to remove, keys to add) when a row of that shape became `row`. Most steps move it and open or close a run."""
+    after = shape_of(row)
+    if before[1:4] == after[1:4] and after[1] is not State.UNKNOWN:
+        old = [] if before[0] is None else [d_key(before[0], row.namespace, row.id)]
+        new = [] if after[0] is None else [d_key(after[0], row.namespace, row.id)]
+        if old == new:
+            old, new = [], []
+        if before[4] != after[4]:
+            old += [run_key(row, run) for run in before[4] if run not in after[4]]
+            new += [run_key(row, run) for run in after[4] if run not in before[4]]
+        return old, new
+    old, new = keys_of_shape(row, before), keys_of_shape(row, after)
+    return [key for key in old if key not in new], [key for key in new if key not in old]
+
+
+def run_key(head: RowHead | Row, run: str) -> bytes:
+    """Where an open run is found by its id. Not cached: a run id is used once."""
+    return b"X%b\0%b%b\0%b%b" % (
+        head.namespace.encode(),
+        RUN_KIND,
+        run.encode(),
+        _DUE(_INVERTED_MAX - head.created_ms),
+        head.id.encode(),
+    )

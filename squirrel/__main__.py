@@ -1,0 +1,5 @@
+"""`python -m squirrel` is the `squirrel` command."""
+
+from squirrel.cli import main
+
+main()

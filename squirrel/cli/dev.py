@@ -1,0 +1,30 @@
+"""`squirrel dev`: everything on one machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+
+def register(app: App) -> None:
+    """Add the verb."""
+    app.command(dev)
+
+
+def dev(
+    *,
+    port: Annotated[int, Parameter(help="port of the REST API; every other port is a free one")] = 8080,
+    data_dir: Annotated[Path, Parameter(help="where Kafka, the timeline and the history are kept")] = Path(".squirrel"),
+    kafka: Annotated[str | None, Parameter(help="HOST:PORT of a Kafka that runs already")] = None,
+    history: Annotated[str | None, Parameter(help="sqlite:PATH or cassandra://HOST:PORT/KEYSPACE")] = None,
+    ephemeral: Annotated[bool, Parameter(help="keep nothing: a fresh data directory, removed at the end")] = False,
+) -> int:
+    """Start Kafka and every service, and print `ready http://127.0.0.1:PORT` when a schedule sent now would fire.
+
+    Ctrl-C or SIGTERM ends it within five seconds; the next start goes on where it was.
+    """
+    from squirrel.runtime.dev import DevOptions, run_dev
+
+    return run_dev(DevOptions(port=port, data_dir=data_dir, kafka=kafka, history=history, ephemeral=ephemeral))
