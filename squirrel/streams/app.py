@@ -114,6 +114,11 @@ class LaneApp(faust.App):
         out: dict[TopicPartition, int] = self._thread.lag(positions)
         return out
 
+    def busy(self) -> list[tuple[str, int, float]]:
+        """(topic, partition, monotonic since when) of every lane that holds a batch; callable from any thread."""
+        workers = [worker for worker in self.ownership.workers() if worker.busy_since is not None]
+        return [(worker.busy_topic, worker.number, worker.busy_since or 0.0) for worker in workers]
+
     def fail(self, error: BaseException) -> None:
         """The process must end: nothing more is handed out or committed, and `on_fatal` is told once. Main loop only."""
         if self.failure is not None:

@@ -64,7 +64,7 @@ class Ownership:
         return sorted(n for n, holding in self._holdings.items() if holding.ready) if self.active else []
 
     def workers(self) -> list[PartitionWorker]:
-        return [holding.worker for holding in self._holdings.values()]
+        return [holding.worker for holding in list(self._holdings.values())]  # the watchdog asks from its thread
 
     def deliver(self, generation: int, records: Mapping[Any, list[Any]]) -> None:
         """Records of one fetch. Those of an earlier generation are dropped: positions start anew with each."""

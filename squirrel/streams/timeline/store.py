@@ -278,15 +278,14 @@ class TimelineStore:
                 delete(key)
             else:
                 put(key, value)
-            if old == new:
-                continue
-            for derived in old:
-                if derived not in new:
-                    delete(derived)
-                    if derived[0] == _D:
-                        removed(derived)
+            if old and old != new:
+                for derived in old:
+                    if derived not in new:
+                        delete(derived)
+                        if derived[0] == _D:
+                            removed(derived)
             for derived in new:
-                if derived not in old:
+                if not old or derived not in old:
                     put(derived, b"")
                     if derived[0] == _D:
                         added(derived)
