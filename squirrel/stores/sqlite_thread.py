@@ -21,6 +21,7 @@ SCHEMA_VERSION: Final = 1
 _OPEN_TRIES: Final = 20
 _OPEN_PAUSE_SECONDS: Final = 0.02  # two processes that create the same file at once: one waits for the other
 _CACHE_KIB: Final = 32 * 1024
+_WAL_PAGES: Final = 4000  # 16 MiB between checkpoints: random index pages are written back once, not ten times
 _WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
 
 T = TypeVar("T")
@@ -127,6 +128,7 @@ class SqliteThread:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
             connection.execute(f"PRAGMA journal_size_limit = {_WAL_BYTES_KEPT}")
+            connection.execute(f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}")
             ensure_schema(connection, self._path)
         except BaseException:
             connection.close()

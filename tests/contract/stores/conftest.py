@@ -1,4 +1,4 @@
-"""`history`: one empty store per test, SQLite and Cassandra in turn; `reader` is a second one on the same data."""
+"""`history`: a store per test, SQLite and Cassandra in turn, empty in the namespace `ns`; `reader` is a second one on it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,17 @@ import pytest
 
 from squirrel.stores.history import History
 from squirrel.stores.open import open_history
+from tests.contract.stores.records import new_namespace
+
+
+@pytest.fixture(autouse=True)
+def ns() -> str:
+    return new_namespace()
+
+
+@pytest.fixture(scope="session")
+def keyspace() -> str:
+    return f"k{uuid.uuid4().hex[:12]}"
 
 
 @pytest.fixture(params=["sqlite", "cassandra"])
@@ -17,7 +28,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite:{tmp_path}/history.db"
     address: str = request.getfixturevalue("cassandra")
-    return f"cassandra://{address}/k{uuid.uuid4().hex[:12]}"
+    return f"cassandra://{address}/{request.getfixturevalue('keyspace')}"
 
 
 @pytest.fixture

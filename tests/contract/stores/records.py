@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from squirrel.model.ids import run_id
@@ -11,14 +12,27 @@ SLOT_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
 
 
-def run_of(schedule: str, slot_ms: int, namespace: str = "default") -> str:
-    return run_id(namespace, schedule, slot_ms)
+_namespaces = [""]
+
+
+def new_namespace() -> str:
+    """Called before each test: tests share a keyspace and nothing in it."""
+    _namespaces[0] = f"n{uuid.uuid4().hex[:12]}"
+    return _namespaces[0]
+
+
+def own_namespace() -> str:
+    return _namespaces[0]
+
+
+def run_of(schedule: str, slot_ms: int, namespace: str | None = None) -> str:
+    return run_id(namespace or own_namespace(), schedule, slot_ms)
 
 
 def attempt(
     schedule: str, slot_ms: int = SLOT_MS, number: int = 1, state: str = "succeeded", **more: Any
 ) -> AttemptRecord:
-    namespace = more.pop("namespace", "default")
+    namespace = more.pop("namespace", None) or own_namespace()
     due_ms = slot_ms + (number - 1) * 1000
     fields: dict[str, Any] = {
         "run": run_of(schedule, slot_ms, namespace),
@@ -43,7 +57,7 @@ def attempt(
 def completion(
     schedule: str, slot_ms: int = SLOT_MS, state: str = "succeeded", attempts: int = 1, **more: Any
 ) -> CompletionRecord:
-    namespace = more.pop("namespace", "default")
+    namespace = more.pop("namespace", None) or own_namespace()
     due_ms = slot_ms + max(0, attempts - 1) * 1000
     fields: dict[str, Any] = {
         "run": run_of(schedule, slot_ms, namespace),
@@ -63,7 +77,7 @@ def completion(
 
 
 def dead_letter(schedule: str, slot_ms: int = SLOT_MS, **more: Any) -> DeadLetterRecord:
-    namespace = more.pop("namespace", "default")
+    namespace = more.pop("namespace", None) or own_namespace()
     fields: dict[str, Any] = {
         "run": run_of(schedule, slot_ms, namespace),
         "event": "mail.send",

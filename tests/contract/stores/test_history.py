@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,19 +13,28 @@ from hypothesis import strategies as st
 from squirrel.model.errors import Refused
 from squirrel.model.limits import INSTANT_MS_MAX, MIB
 from squirrel.stores.history import History, HistoryBatch, Run, RunFilter
-from tests.contract.stores.records import DAY_MS, SLOT_MS, attempt, batch, completion, dead_letter, run_of
+from tests.contract.stores.records import (
+    DAY_MS,
+    SLOT_MS,
+    attempt,
+    batch,
+    completion,
+    dead_letter,
+    own_namespace,
+    run_of,
+)
 
 _names = (f"s{n}" for n in itertools.count())
 HOUR_MS = 3_600_000
 
 
 async def all_runs(
-    history: History, where: RunFilter | None = None, limit: int = 7, namespace: str = "default"
+    history: History, where: RunFilter | None = None, limit: int = 7, namespace: str | None = None
 ) -> list[Run]:
     found: list[Run] = []
     cursor = None
     while True:
-        page = await history.runs(namespace, where, limit, cursor)
+        page = await history.runs(namespace or own_namespace(), where, limit, cursor)
         assert len(page.items) <= limit
         found.extend(page.items)
         cursor = page.next_cursor
@@ -34,12 +44,12 @@ async def all_runs(
 
 async def test_an_empty_store_answers(history: History) -> None:
     assert await history.healthy()
-    assert await history.run("default", run_of("s", 1)) is None
-    assert (await history.runs_of("default", "s")).items == ()
-    assert (await history.runs("default")).items == ()
-    assert (await history.dead_letters("default")).items == ()
-    assert (await history.counts("default")).by_state == {}
-    assert (await history.summary("default", "s")).succeeded == 0
+    assert await history.run(own_namespace(), run_of("s", 1)) is None
+    assert (await history.runs_of(own_namespace(), "s")).items == ()
+    assert (await history.runs(own_namespace())).items == ()
+    assert (await history.dead_letters(own_namespace())).items == ()
+    assert (await history.counts(own_namespace())).by_state == {}
+    assert (await history.summary(own_namespace(), "s")).succeeded == 0
     await history.write(HistoryBatch())
 
 
@@ -49,23 +59,23 @@ async def test_a_run_with_its_attempts_is_read_back_whole_by_another_process(his
     done = completion("order-7", attempts=2, tags=("a", "b"), reason="why", replay_of="run_old")
     await history.write(batch(first, second, done))
     for store in (history, reader):
-        run = await store.run("default", run_of("order-7", SLOT_MS))
+        run = await store.run(own_namespace(), run_of("order-7", SLOT_MS))
         assert run is not None
         assert run.attempts == (first, second)
         record = run.record
-        assert (record.id, record.schedule_id, record.namespace) == (first.run, "order-7", "default")
+        assert (record.id, record.schedule_id, record.namespace) == (first.run, "order-7", own_namespace())
         assert (record.slot_ms, record.due_ms, record.finished_ms) == (SLOT_MS, SLOT_MS, SLOT_MS + 1005)
         assert (record.state, record.attempts_count, record.reason, record.status) == ("succeeded", 2, "why", 201)
         assert (record.tags, record.replay_of, record.event) == (("a", "b"), "run_old", "mail.send")
         assert record.target_host == "hooks.example.com:8443"
-        assert (await store.runs_of("default", "order-7")).items == (run,)
-        assert (await store.runs("default")).items == (run,)
+        assert (await store.runs_of(own_namespace(), "order-7")).items == (run,)
+        assert (await store.runs(own_namespace())).items == (run,)
 
 
 async def test_what_was_written_is_visible_at_once(history: History, reader: History) -> None:
     for number in range(1, 20):
         await history.write(batch(attempt("s", number=number, state="failed")))
-        run = await reader.run("default", run_of("s", SLOT_MS))
+        run = await reader.run(own_namespace(), run_of("s", SLOT_MS))
         assert run is not None
         assert [each.number for each in run.attempts] == list(range(1, number + 1))
 
@@ -73,30 +83,30 @@ async def test_what_was_written_is_visible_at_once(history: History, reader: His
 @pytest.mark.parametrize(
     ("records", "state", "finished"),
     [
-        ([attempt("s", state="failed")], "retry_wait", None),
-        ([attempt("s", state="failed"), attempt("s", number=2)], "succeeded", SLOT_MS + 1005),
-        ([attempt("s", state="sent")], "sent", SLOT_MS + 5),
-        ([completion("s", state="missed", attempts=0)], "missed", SLOT_MS + 5),
-        ([attempt("s"), completion("s", state="cancelled")], "cancelled", SLOT_MS + 5),
-        ([attempt("s", state="failed"), completion("s", state="failed")], "failed", SLOT_MS + 5),
+        (lambda: [attempt("s", state="failed")], "retry_wait", None),
+        (lambda: [attempt("s", state="failed"), attempt("s", number=2)], "succeeded", SLOT_MS + 1005),
+        (lambda: [attempt("s", state="sent")], "sent", SLOT_MS + 5),
+        (lambda: [completion("s", state="missed", attempts=0)], "missed", SLOT_MS + 5),
+        (lambda: [attempt("s"), completion("s", state="cancelled")], "cancelled", SLOT_MS + 5),
+        (lambda: [attempt("s", state="failed"), completion("s", state="failed")], "failed", SLOT_MS + 5),
     ],
 )
-async def test_state_of_a_run(history: History, records: list, state: str, finished: int | None) -> None:
-    await history.write(batch(*records))
-    run = await history.run("default", run_of("s", SLOT_MS))
+async def test_state_of_a_run(history: History, records: Callable[[], list], state: str, finished: int | None) -> None:
+    await history.write(batch(*records()))
+    run = await history.run(own_namespace(), run_of("s", SLOT_MS))
     assert run is not None
     assert (run.record.state, run.record.finished_ms) == (state, finished)
     assert [each.record.id for each in await all_runs(history, RunFilter(state=state))] == [run.record.id]
     for other in {"retry_wait", "succeeded", "failed", "cancelled", "missed", "skipped", "sent"} - {state}:
         assert await all_runs(history, RunFilter(state=other)) == []
-    assert (await history.counts("default")).by_state == {state: 1}
+    assert (await history.counts(own_namespace())).by_state == {state: 1}
 
 
 async def test_a_final_state_never_goes_back(history: History) -> None:
     await history.write(batch(completion("s", state="cancelled", finished_ms=SLOT_MS + 1)))
     await history.write(batch(attempt("s", finished_ms=SLOT_MS + DAY_MS)))
     await history.write(batch(attempt("s", number=2, state="failed", finished_ms=SLOT_MS + 2 * DAY_MS)))
-    run = await history.run("default", run_of("s", SLOT_MS))
+    run = await history.run(own_namespace(), run_of("s", SLOT_MS))
     assert run is not None
     assert run.record.state == "cancelled"
     assert len(await all_runs(history, RunFilter(state="cancelled"))) == 1
@@ -105,7 +115,7 @@ async def test_a_final_state_never_goes_back(history: History) -> None:
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
 @given(data=st.data())
-async def test_any_order_repeat_and_split_gives_one_history(history: History, data: st.DataObject) -> None:
+async def test_any_order_repeat_and_split_gives_one_history(history: History, ns: str, data: st.DataObject) -> None:
     name = next(_names)
     records = [
         attempt(name, number=1, state="failed"),
@@ -114,19 +124,19 @@ async def test_any_order_repeat_and_split_gives_one_history(history: History, da
         attempt(name, number=3),
         completion(name, attempts=3, tags=("t",)),
         completion(name, attempts=3, tags=("t",), finished_ms=SLOT_MS + 2004, state="failed"),
-        dead_letter(name, namespace=name),
+        dead_letter(name, namespace=ns + name),
     ]
     shuffled = data.draw(st.permutations(records + data.draw(st.lists(st.sampled_from(records), max_size=5))))
     cuts = sorted(data.draw(st.lists(st.integers(0, len(shuffled)), max_size=4)))
     for start, end in itertools.pairwise([0, *cuts, len(shuffled)]):
         await history.write(batch(*shuffled[start:end]))
-    run = await history.run("default", run_of(name, SLOT_MS))
+    run = await history.run(own_namespace(), run_of(name, SLOT_MS))
     assert run is not None
     assert run.attempts == (records[1], records[2], records[3])
     assert (run.record.state, run.record.attempts_count, run.record.tags) == ("succeeded", 3, ("t",))
     assert (run.record.due_ms, run.record.finished_ms) == (SLOT_MS, SLOT_MS + 2005)
-    assert (await history.runs_of("default", name)).items == (run,)
-    assert (await history.dead_letters(name)).items == (records[-1],)
+    assert (await history.runs_of(own_namespace(), name)).items == (run,)
+    assert (await history.dead_letters(ns + name)).items == (records[-1],)
 
 
 @pytest.mark.parametrize("seed", [7, random.randrange(2**32)])  # it stands in the test's name
@@ -139,7 +149,7 @@ async def test_pages_are_complete_and_without_repeats_while_others_write(history
     seen: list[tuple[int, str]] = []
     cursor = None
     for turn in itertools.count():
-        page = await history.runs("default", None, 11, cursor)
+        page = await history.runs(own_namespace(), None, 11, cursor)
         seen += [(run.record.slot_ms, run.record.id) for run in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -163,7 +173,7 @@ async def test_pages_of_a_schedule(history: History) -> None:
     got: list[int] = []
     cursor = None
     while True:
-        page = await history.runs_of("default", "s", 5, cursor)
+        page = await history.runs_of(own_namespace(), "s", 5, cursor)
         got += [run.record.slot_ms for run in page.items]
         cursor = page.next_cursor
         if cursor is None:
@@ -171,11 +181,11 @@ async def test_pages_of_a_schedule(history: History) -> None:
     assert got == slots
 
 
-async def test_filters(history: History) -> None:
+async def test_filters(history: History, ns: str) -> None:
     slots = [SLOT_MS + n * HOUR_MS for n in range(-2, 3)]
     for slot in slots:
         failed = completion("odd", slot, state="failed", event="odd.one")
-        await history.write(batch(completion("a", slot), failed, completion("a", slot, namespace="team-b")))
+        await history.write(batch(completion("a", slot), failed, completion("a", slot, namespace=ns + "-b")))
     assert [r.record.slot_ms for r in await all_runs(history, RunFilter(from_ms=slots[1], to_ms=slots[3]))] == [
         slots[2], slots[2], slots[1], slots[1],
     ]  # fmt: skip
@@ -183,19 +193,19 @@ async def test_filters(history: History) -> None:
     assert [r.record.slot_ms for r in await all_runs(history, odd, limit=1)] == [slots[4], slots[3]]
     assert len(await all_runs(history, RunFilter(event="odd.one"), limit=2)) == 5
     assert await all_runs(history, RunFilter(event="odd.one", state="succeeded")) == []
-    assert len(await all_runs(history, namespace="team-b")) == 5
-    counts = await history.counts("default", RunFilter(from_ms=slots[1]))
+    assert len(await all_runs(history, namespace=ns + "-b")) == 5
+    counts = await history.counts(own_namespace(), RunFilter(from_ms=slots[1]))
     assert (counts.by_state, counts.complete) == ({"succeeded": 4, "failed": 4}, True)
 
 
-async def test_namespaces_never_see_each_other(history: History) -> None:
-    mine, other = attempt("s"), attempt("s", namespace="team-b")
-    same_run = attempt("s", namespace="team-c", run=mine.run, body="not yours")
-    await history.write(batch(mine, other, same_run, dead_letter("s", namespace="team-b")))
-    assert [each.attempts for each in (await history.runs_of("default", "s")).items] == [(mine,)]
-    assert [each.attempts for each in (await history.runs("team-c")).items] == [(same_run,)]
-    assert await history.run("team-b", mine.run) is None
-    assert (await history.dead_letters("default")).items == ()
+async def test_namespaces_never_see_each_other(history: History, ns: str) -> None:
+    mine, other = attempt("s"), attempt("s", namespace=ns + "-b")
+    same_run = attempt("s", namespace=ns + "-c", run=mine.run, body="not yours")
+    await history.write(batch(mine, other, same_run, dead_letter("s", namespace=ns + "-b")))
+    assert [each.attempts for each in (await history.runs_of(own_namespace(), "s")).items] == [(mine,)]
+    assert [each.attempts for each in (await history.runs(ns + "-c")).items] == [(same_run,)]
+    assert await history.run(ns + "-b", mine.run) is None
+    assert (await history.dead_letters(own_namespace())).items == ()
 
 
 async def test_dead_letters_are_paged_latest_first(history: History) -> None:
@@ -205,7 +215,7 @@ async def test_dead_letters_are_paged_latest_first(history: History) -> None:
     got = []
     cursor = None
     while True:
-        page = await history.dead_letters("default", 5, cursor)
+        page = await history.dead_letters(own_namespace(), 5, cursor)
         got += page.items
         cursor = page.next_cursor
         if cursor is None:
@@ -217,21 +227,26 @@ ODD_TEXTS = ["", "\0", "a\0b", "🐿️ 日本", "'; DROP TABLE runs; --", "\\",
 
 
 @pytest.mark.parametrize("text", ODD_TEXTS, ids=range(len(ODD_TEXTS)))
-async def test_odd_text_comes_back_as_it_was(history: History, text: str) -> None:
+async def test_odd_text_comes_back_as_it_was(history: History, ns: str, text: str) -> None:
     name = next(_names)
     first = attempt(name, body=text, error_type="status", error_detail=text[:2000], event=text[:255])
     second = attempt(
-        name, number=2, target=b'{"type":"plugin","a":[{"b":null}],"\\u0000":1e400}', headers=b"{}", status=None
+        name,
+        number=2,
+        target=b'{"type":"plugin","a":[{"b":null}],"\\u0000":1e400}',
+        headers=b"{}",
+        status=None,
+        event=text[:255],
     )
     done = completion(name, attempts=2, reason=text[:2000], tags=(text[:255], ""), event=text[:255])
-    letter = dead_letter(name, namespace=name, message=b'"\\ud83d\\u0000"', reason=text[:2000])
+    letter = dead_letter(name, namespace=ns + name, message=b'"\\ud83d\\u0000"', reason=text[:2000])
     await history.write(batch(first, second, done, letter))
-    run = await history.run("default", run_of(name, SLOT_MS))
+    run = await history.run(own_namespace(), run_of(name, SLOT_MS))
     assert run is not None
     assert run.attempts[0] == first
     assert (run.attempts[1].target, run.attempts[1].status) == (second.target, None)
     assert (run.record.reason, run.record.tags, run.record.event) == (text[:2000], (text[:255], ""), text[:255])
-    assert (await history.dead_letters(name)).items == (letter,)
+    assert (await history.dead_letters(ns + name)).items == (letter,)
 
 
 async def test_the_ends_of_time_and_foreign_run_ids(history: History) -> None:
@@ -239,13 +254,13 @@ async def test_the_ends_of_time_and_foreign_run_ids(history: History) -> None:
     await history.write(batch(*(completion("s", slot, run=f"run {slot} ☃", finished_ms=5) for slot in slots)))
     got = await all_runs(history, limit=1)
     assert [run.record.slot_ms for run in got] == slots[::-1]
-    assert await history.run("default", "run 0 ☃") == got[-1]
+    assert await history.run(own_namespace(), "run 0 ☃") == got[-1]
 
 
 async def test_more_attempts_than_are_shown(history: History) -> None:
     attempts = [attempt("s", number=n, state="failed", body="b" * 60_000) for n in range(1, 131)]
     await history.write(batch(*attempts))
-    run = await history.run("default", run_of("s", SLOT_MS))
+    run = await history.run(own_namespace(), run_of("s", SLOT_MS))
     assert run is not None
     assert [each.number for each in run.attempts] == list(range(31, 131))
     assert run.record.attempts_count == 130
@@ -256,10 +271,10 @@ async def test_more_attempts_than_are_shown(history: History) -> None:
 async def test_a_page_of_large_bodies_ends_early_and_goes_on(history: History) -> None:
     for n in range(0, 12, 4):
         await history.write(batch(*(attempt("s", SLOT_MS + k, body="b" * MIB) for k in range(n, n + 4))))
-    first = await history.runs_of("default", "s", 100)
+    first = await history.runs_of(own_namespace(), "s", 100)
     assert 1 <= len(first.items) < 12
     assert first.next_cursor is not None
-    rest = await history.runs_of("default", "s", 100, first.next_cursor)
+    rest = await history.runs_of(own_namespace(), "s", 100, first.next_cursor)
     assert [run.record.slot_ms for run in (*first.items, *rest.items)] == [SLOT_MS + n for n in range(11, -1, -1)]
 
 
@@ -267,7 +282,7 @@ async def test_a_page_of_large_bodies_ends_early_and_goes_on(history: History) -
     "cursor", ["", "x", "AAAA", "W10", "Wy0xLCIiXQ", "WzEsMl0", "é", "A" * 100_000, "WyIxIiwgMV0="]
 )
 async def test_a_bad_cursor_is_refused_by_name(history: History, cursor: str) -> None:
-    for call in (history.runs("default", None, 5, cursor), history.runs_of("default", "s", 5, cursor)):
+    for call in (history.runs(own_namespace(), None, 5, cursor), history.runs_of(own_namespace(), "s", 5, cursor)):
         with pytest.raises(Refused) as refused:
             await call
         assert refused.value.problems[0].field == "cursor"
@@ -276,7 +291,7 @@ async def test_a_bad_cursor_is_refused_by_name(history: History, cursor: str) ->
 async def test_summary_of_a_schedule(history: History) -> None:
     records = [attempt("s", SLOT_MS + n, started_ms=SLOT_MS, finished_ms=SLOT_MS + n) for n in range(1, 101)]
     await history.write(batch(*records, completion("s", SLOT_MS + 500, state="failed", attempts=0)))
-    summary = await history.summary("default", "s")
+    summary = await history.summary(own_namespace(), "s")
     assert (summary.succeeded, summary.failed, summary.other) == (100, 1, 0)
     assert (summary.duration_ms_min, summary.duration_ms_avg, summary.duration_ms_max) == (1, 50.5, 100)
     assert (summary.duration_ms_p95, summary.duration_ms_p99) == (95, 99)

@@ -1,0 +1,193 @@
+"""The history in Cassandra: append-only tables bucketed by time, every row with its schedule's TTL, no deletes at all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from squirrel.model.limits import PAGE_ITEMS_DEFAULT
+from squirrel.stores.cassandra_address import CassandraAddress
+from squirrel.stores.cassandra_rows import (
+    READS,
+    SPANS_KNOWN_MAX,
+    WRITES,
+    BatchStatements,
+    SpanKey,
+    decode_attempt,
+    decode_completion,
+    decode_dead_letter,
+)
+from squirrel.stores.cassandra_session import CassandraSession
+from squirrel.stores.cassandra_walk import Walk
+from squirrel.stores.cursors import NEWEST, Position, decode_cursor, encode_cursor, page_limit
+from squirrel.stores.history import (
+    PAGE_BYTES_MAX,
+    RUN_ATTEMPTS_SHOWN_MAX,
+    SCAN_RUNS_MAX,
+    SUMMARY_RUNS_MAX,
+    Counts,
+    DeadLetterPage,
+    DeadLetterRecord,
+    HistoryBatch,
+    HistoryUnavailable,
+    Run,
+    RunFilter,
+    RunPage,
+    Summary,
+)
+from squirrel.stores.run_view import body_chars, fold, summarise, view
+
+SCAN_ROWS: Final = 500  # of one shard at a time, when a filter or a count walks
+LETTER_ROWS: Final = 50  # each with its message
+RUNS_LOADED_AT_ONCE: Final = 16
+_EVERYTHING: Final = RunFilter()
+
+
+class CassandraHistory:
+    """`History` in one keyspace. `timeout_seconds` is the deadline of every call."""
+
+    def __init__(self, address: CassandraAddress, timeout_seconds: float = 5.0) -> None:
+        self._session = CassandraSession(address, {**WRITES, **READS}, timeout_seconds)
+        self._walk = Walk(self._session)
+        self._known: set[SpanKey] = set()
+        self._closed = False
+
+    async def start(self) -> None:
+        """Connects; makes keyspace and tables where they are missing."""
+        await self._session.connect()
+
+    async def close(self) -> None:
+        """Ends the driver's threads."""
+        if not self._closed:
+            self._closed = True
+            await self._session.close()
+
+    async def healthy(self) -> bool:
+        """Whether a node answers with our schema."""
+        try:
+            return bool(await self._session.query("version", ()))
+        except HistoryUnavailable:
+            return False
+
+    async def write(self, batch: HistoryBatch) -> None:
+        """Records before the indexes that lead to them; both again when any of it failed."""
+        statements = BatchStatements(batch, self._known)
+        try:
+            await self._session.run_all(statements.records)
+            await self._session.run_all(statements.indexes)
+        except HistoryUnavailable:
+            self._known.clear()  # the keyspace may be another one when it comes back
+            raise
+        if len(self._known) + len(statements.said) > SPANS_KNOWN_MAX:
+            self._known.clear()
+        self._known |= statements.said
+
+    async def run(self, namespace: str, run_id: str) -> Run | None:
+        """One partition."""
+        return (await self._load(namespace, [run_id]))[0]
+
+    async def runs_of(
+        self, namespace: str, schedule_id: str, limit: int = PAGE_ITEMS_DEFAULT, cursor: str | None = None
+    ) -> RunPage:
+        """Day by day, newest first."""
+        after, wanted = decode_cursor(cursor), page_limit(limit)
+        found = await self._walk.schedule_runs(namespace, schedule_id, after, wanted + 1)
+        return await self._page(namespace, found[:wanted], more=len(found) > wanted)
+
+    async def runs(
+        self, namespace: str, where: RunFilter | None = None, limit: int = PAGE_ITEMS_DEFAULT, cursor: str | None = None
+    ) -> RunPage:
+        """Hour by hour, newest first; filters walk a bounded stretch and the cursor goes on from there."""
+        where, after, wanted = where or _EVERYTHING, decode_cursor(cursor), page_limit(limit)
+        is_filtered = where.state is not None or where.event is not None
+        found: list[Position] = []
+        looked_at = 0
+        async for position, state in self._walk.runs(namespace, where, after, SCAN_ROWS if is_filtered else wanted + 1):
+            if state is not None:
+                if len(found) == wanted:
+                    return await self._page(namespace, found, more=True)
+                found.append(position)
+            looked_at += 1
+            if looked_at == SCAN_RUNS_MAX:
+                return await self._page(namespace, found, more=True, walked_to=position)
+        return await self._page(namespace, found, more=False)
+
+    async def dead_letters(
+        self, namespace: str, limit: int = PAGE_ITEMS_DEFAULT, cursor: str | None = None
+    ) -> DeadLetterPage:
+        """Day by day, latest first."""
+        after, wanted = decode_cursor(cursor), page_limit(limit)
+        items: list[DeadLetterRecord] = []
+        size, last = 0, after
+        async for position, cell in self._walk.dead_letters(namespace, after, min(wanted + 1, LETTER_ROWS)):
+            size += len(cell)
+            if len(items) == wanted or (items and size > PAGE_BYTES_MAX):
+                return DeadLetterPage(tuple(items), encode_cursor(last))
+            items.append(decode_dead_letter(cell))
+            last = position
+        return DeadLetterPage(tuple(items))
+
+    async def counts(self, namespace: str, where: RunFilter | None = None) -> Counts:
+        """Bounded walk over the index rows."""
+        by_state: Counter[str] = Counter()
+        looked_at = 0
+        async for _, state in self._walk.runs(namespace, where or _EVERYTHING, NEWEST, SCAN_ROWS):
+            if state is not None:
+                by_state[state] += 1
+            looked_at += 1
+            if looked_at == SCAN_RUNS_MAX:
+                return Counts(dict(by_state), complete=False)
+        return Counts(dict(by_state), complete=True)
+
+    async def summary(self, namespace: str, schedule_id: str) -> Summary:
+        """Over the newest runs."""
+        found = await self._walk.schedule_runs(namespace, schedule_id, NEWEST, SUMMARY_RUNS_MAX)
+        runs: list[Run] = []
+        for start in range(0, len(found), RUNS_LOADED_AT_ONCE):
+            ids = [position.run for position in found[start : start + RUNS_LOADED_AT_ONCE]]
+            runs += [_without_bodies(run) for run in await self._load(namespace, ids) if run is not None]
+        return summarise(runs)
+
+    async def prune(self, now_ms: int) -> int:
+        """Rows expire by themselves."""
+        return 0
+
+    async def _page(
+        self, namespace: str, found: list[Position], *, more: bool, walked_to: Position | None = None
+    ) -> RunPage:
+        """Loads runs until the page is full of bodies; `walked_to` is where a filtered walk was cut."""
+        items: list[Run] = []
+        size = 0
+        for start in range(0, len(found), RUNS_LOADED_AT_ONCE):
+            part = found[start : start + RUNS_LOADED_AT_ONCE]
+            for position, run in zip(part, await self._load(namespace, [each.run for each in part]), strict=True):
+                if run is None:
+                    continue  # expired between the two reads
+                items.append(run)
+                size += body_chars(run)
+                if size > PAGE_BYTES_MAX and (more or position != found[-1]):
+                    return RunPage(tuple(items), encode_cursor(position))
+        return RunPage(tuple(items), encode_cursor(walked_to or found[-1]) if more else None)
+
+    async def _load(self, namespace: str, run_ids: Sequence[str]) -> list[Run | None]:
+        places = [("run", (namespace, run_id, RUN_ATTEMPTS_SHOWN_MAX)) for run_id in run_ids]
+        runs: list[Run | None] = []
+        for run_id, rows in zip(run_ids, await self._session.run_all(places), strict=True):
+            attempts = [decode_attempt(row.record) for row in rows if row.record is not None]
+            if len(attempts) == RUN_ATTEMPTS_SHOWN_MAX and attempts[-1].number > 1:
+                # The run was due when its first attempt was, which is no longer among those shown.
+                attempts += [decode_attempt(row.record) for row in await self._first(namespace, run_id)]
+            done = [decode_completion(row.completion) for row in rows[:1] if row.completion is not None]
+            folded = fold(HistoryBatch(tuple(attempts), tuple(done)))
+            runs.append(view(next(iter(folded.values())), attempts) if folded else None)
+        return runs
+
+    async def _first(self, namespace: str, run_id: str) -> list[Any]:
+        return await self._session.query("first_attempt", (namespace, run_id))
+
+
+def _without_bodies(run: Run) -> Run:
+    return Run(run.record, tuple(msgspec.structs.replace(each, body="") for each in run.attempts))
