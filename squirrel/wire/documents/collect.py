@@ -32,11 +32,11 @@ class Collected(NamedTuple):
     has_null: bool
 
     def without_nulls(self) -> Collected:
-        """A new document's nulls say nothing, except for the message, which may be null."""
+        """A new document's nulls say nothing: a message that is null is what it is without one."""
         if not self.has_null:
             return self
         top, when, retry, target = (
-            {name: entry for name, entry in entries.items() if entry[1] is not None or name == "message"}
+            {name: entry for name, entry in entries.items() if entry[1] is not None}
             for entries in (self.top, self.when, self.retry, self.target)
         )
         return Collected(top, when, retry, target, has_null=False)

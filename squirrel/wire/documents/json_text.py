@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -66,9 +67,15 @@ def read_document(body: bytes, limit: int) -> Document:
     if len(values) > KEYS_MAX:
         raise Refused.one("body", f"has {len(values)} fields, the limit is {KEYS_MAX}; put your own data into message")
     for key in values:
-        if '"' not in key and body.count(needle := b'"%b"' % key.encode()) > 1:
+        needle = _needle(key) if len(key) <= 64 else b'"%b"' % key.encode()  # a cache of long keys would be an attack
+        if body.count(needle) > 1:
             _check_repeated(key, needle, body, raws)
     return Document(values, raws, len(body), b"null" in body)
+
+
+@lru_cache(maxsize=4096)
+def _needle(key: str) -> bytes:
+    return b'"%b"' % key.encode()
 
 
 def _check_repeated(key: str, needle: bytes, body: bytes, raws: Raws) -> None:

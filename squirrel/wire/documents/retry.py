@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -18,6 +19,10 @@ WAIT_SECONDS_MIN = 0.001  # zero would make "for ever" a loop without a pause
 
 def parse_retry(entries: Entries, problems: Problems, before: RetryPolicy = DEFAULT) -> RetryPolicy:
     """`retry`'s fields by our names -> the policy; what is absent stays as it was `before`."""
+    if len(entries) == 1 and before is DEFAULT and (entry := entries.get("max_retries")) is not None:
+        value = entry[1]
+        if type(value) is int and FOR_EVER <= value <= RETRIES_MAX:  # the common case, which one dictionary answers
+            return _only_retries(value)
     numbers: dict[str, Any] = {}
     if (entry := entries.get("max_retries")) is not None:
         numbers["max_retries"] = read_number(*entry, problems, FOR_EVER, RETRIES_MAX, whole=True)
@@ -41,6 +46,11 @@ def parse_retry(entries: Entries, problems: Problems, before: RetryPolicy = DEFA
             Problem(entries["max_seconds"][0], f"must be at least initial_seconds, {made.initial_ms / 1000:g}")
         )
     return made
+
+
+@lru_cache(maxsize=1024)
+def _only_retries(max_retries: int) -> RetryPolicy:
+    return RetryPolicy(max_retries=max_retries)
 
 
 def parse_retry_object(field: str, value: Any, problems: Problems) -> RetryPolicy | None:

@@ -127,7 +127,7 @@ def _http(
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"})
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)  # each up to 8 KiB
 def _checked(url: str) -> CheckedUrl:
     return normalise_url(url)
 

@@ -120,6 +120,8 @@ def test_the_group_is_fixed_like_the_id(spec: Spec) -> None:
     for other in (None, "h"):
         with pytest.raises(Refused, match="group: cannot be changed"):
             patch({"group": other}, grouped)
+    with pytest.raises(Refused, match="group: cannot be changed"):
+        put({**CRON, "group": "h"}, grouped)
 
 
 def test_a_verbatim_body_survives_a_patch_of_the_target(spec: Spec) -> None:
