@@ -179,9 +179,10 @@ class TimelineStore:
         """Up to `limit` (key, value) under `prefix`, ascending, those behind the key `after` (None: from the start)."""
         found = self._of(partition)
         start = prefix if after is None or after < prefix else after + b"\0"
+        end = prefix_end(prefix)  # a name of its own: the iterator points into these bytes, and does not keep them
         out: list[tuple[bytes, bytes]] = []
         try:
-            cursor = found.db.iter(_below(prefix_end(prefix)))
+            cursor = found.db.iter(_below(end))
             cursor.seek(start)
             while len(out) < limit and cursor.valid():
                 out.append((cursor.key(), cursor.value()))
