@@ -128,16 +128,18 @@ async def _kafka(options: DevOptions, folder: Path, stack: AsyncExitStack) -> st
 
 
 def children(settings: Settings) -> list[Child]:
-    """The services as processes. The gateway's readiness covers the whole chain: every partition has an owner that answers."""
+    """The services as processes, each with a door of its own."""
     found: list[Child] = []
     for name, order in STOP_ORDER.items():
         port = free_port()
+        # The gateway's own /readyz looks through the whole chain: Kafka, definitions, an owner for every partition.
+        probed = settings.port if name == "gateway" else port
         found.append(
             Child(
                 name=name,
                 argv=[sys.executable, "-m", "squirrel", name],
                 environment=environment_of(settings, port),
-                ready=http_ready("127.0.0.1", port),
+                ready=http_ready("127.0.0.1", probed),
                 stop_order=order,
             )
         )

@@ -8,7 +8,8 @@ from typing import Any
 
 import structlog
 
-_QUIET = ("aiokafka", "faust", "mode", "asyncio", "cassandra", "uvicorn", "aiohttp")
+# `squirrel.streams` is where Faust's services say "Starting..." under our classes' names.
+_QUIET = ("squirrel.streams", "aiokafka", "faust", "mode", "asyncio", "cassandra", "uvicorn", "aiohttp")
 
 
 def start_logging(service: str, level: str, form: str) -> Any:

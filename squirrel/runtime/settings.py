@@ -101,6 +101,10 @@ class Settings(BaseModel):
         """Host names that targets may have; empty means any."""
         return _items(self.allowed_target_hosts)
 
+    def origins(self) -> tuple[str, ...]:
+        """Origins that a browser may call from."""
+        return _items(self.allowed_origins)
+
     def secrets(self) -> tuple[str, ...]:
         """Webhook signing secrets, newest first."""
         return _items(self.webhook_secrets.get_secret_value())

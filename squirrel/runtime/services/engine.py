@@ -1,0 +1,161 @@
+"""The engine service: the timeline's partitions of one process."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+
+from squirrel.engine.owner import Counters, EngineParts, TopicNames
+from squirrel.engine.queries import stats_of
+from squirrel.engine.shell import Engine
+from squirrel.model.limits import MIB
+from squirrel.runtime.service import Context
+from squirrel.runtime.services.parts import (
+    FollowedDefinitions,
+    group_of,
+    stop_all,
+    topics_of,
+    watchdog_of,
+    writer_of,
+)
+from squirrel.streams.app import lane_app
+from squirrel.streams.lanes import LaneSettings
+from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
+from squirrel.streams.timeline.store import TimelineStore
+from squirrel.wire.route_book import RouteBook
+
+
+class EngineService:
+    """Wired by `build`; see `squirrel.engine` for what it promises."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        topics = topics_of(settings)
+        folder = settings.data_dir / "timeline" / settings.worker_name("engine")
+        self.context = context
+        self.definitions = FollowedDefinitions(context)
+        self.writer = writer_of(context)
+        self.store = TimelineStore(
+            folder,
+            cache_bytes=settings.store_memory_mb * MIB // 2,
+            write_buffer_bytes=settings.store_memory_mb * MIB // 2,
+            on_wiped=self._rebuilding,
+        )
+        self.counters = Counters()
+        self.parts = EngineParts(
+            store=self.store,
+            writer=self.writer,
+            topics=TopicNames(
+                commands=topics.commands,
+                results=topics.results,
+                changelog=topics.timeline_changelog,
+                executions=topics.executions,
+                completions=topics.completions,
+                dead_letters=topics.dead_letters,
+                refused=topics.refused,
+            ),
+            partitions=settings.partitions,
+            refused_partitions=settings.partitions,
+            clock=context.clock,
+            route=RouteBook(self.definitions).best,
+            draw=random.random,
+            counters=self.counters,
+            emit_ahead_ms=settings.emit_ahead_ms,
+            observe_lateness=context.metrics.observe_lateness_ms,
+            log=context.log,
+        )
+        self.recovery = Recovery(
+            RecoverySettings(
+                brokers=settings.kafka,
+                changelog=topics.timeline_changelog,
+                client_id=settings.worker_name("engine"),
+                delete_retention_ms=int(settings.changelog_retention_hours * 3_600_000),
+                clock=context.clock,
+                progress=self._progress,
+                noted=self._rebuilding,
+                committed=self._committed,
+            ),
+            self.store,
+            self.writer,
+        )
+        self.engine = Engine(self.parts, self._recover, context.crash)
+        context.door.answer_asks(self.engine.answer)
+        self.app = lane_app(
+            LaneSettings(
+                group=group_of(settings, "engine"),
+                brokers=settings.kafka,
+                client_id=settings.worker_name("engine"),
+                lanes={topics.commands: self.engine.take_commands, topics.results: self.engine.take_results},
+                datadir=folder / "faust",
+                clock=context.clock,
+                on_fatal=context.crash,
+                owner=self.engine,
+                url=context.door.url,
+                instance_id=settings.worker_name("engine"),
+                held=self._held(),
+                session_seconds=settings.session_timeout_seconds,
+                heartbeat_seconds=settings.heartbeat_seconds,
+                commit_seconds=settings.commit_interval_seconds,
+            )
+        )
+        self.watchdog = watchdog_of(context, self.app)
+        self._told_at = 0.0
+
+    async def start(self) -> None:
+        """Join the group; partitions are recovered in the background, one by one."""
+        self.store.path.mkdir(parents=True, exist_ok=True)
+        await self.definitions.start()
+        await self.writer.start()
+        await self.app.start()
+        self.watchdog.start()
+
+    async def stop(self) -> None:
+        """Finish what is in flight, commit, leave."""
+        await self.watchdog.stop()
+        await self.app.stop()
+        self.store.close_all()
+        await stop_all(self.writer.stop, self.definitions.stop)
+
+    def ready(self) -> str | None:
+        """Ready when the group is settled and every partition of this process flows."""
+        if self.app.rebalancing_since is not None:
+            return "the consumer group is rebalancing"
+        waiting = sorted(set(self.app.assigned()) - set(self.app.ready()))
+        if waiting:
+            return f"recovering partitions {waiting}"
+        return None
+
+    def values(self) -> Mapping[str, float]:
+        """Counters, backlog and recovery."""
+        running = self.recovery.running.values()
+        done = {"recovery_done": sum(each[0] for each in running), "recovery_total": sum(each[1] for each in running)}
+        return {**stats_of(self.parts, self.engine.owners).values, **done}
+
+    async def _recover(self, partition: int) -> None:
+        began = self.context.clock.monotonic()
+        recovered = await self.recovery.recover(partition)
+        seconds = self.context.clock.monotonic() - began
+        self.context.log.info(
+            "partition recovered", partition=partition, records=recovered.records, seconds=round(seconds, 3)
+        )
+
+    async def _committed(self, partition: int) -> int | None:
+        return (await self.app.committed(self.parts.topics.commands, partition)).offset
+
+    def _progress(self, partition: int, done: int, total: int) -> None:
+        now = self.context.clock.monotonic()
+        if now - self._told_at >= 1:
+            self._told_at = now
+            self.context.log.info("recovering", partition=partition, done=done, total=total)
+
+    def _rebuilding(self, partition: int, reason: str) -> None:
+        self.context.log.warning("local state is rebuilt from the changelog", partition=partition, reason=reason)
+
+    def _held(self) -> tuple[int, ...]:
+        names = (path.name for path in self.store.path.iterdir()) if self.store.path.is_dir() else ()
+        return tuple(sorted(int(name) for name in names if name.isdigit()))
+
+
+def build(context: Context) -> EngineService:
+    """The service of `squirrel engine`."""
+    return EngineService(context)

@@ -1,0 +1,117 @@
+"""The gateway service: uvicorn in front of the REST API."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import uvicorn
+
+from squirrel.gateway.app import create_app
+from squirrel.gateway.deps import GatewayDeps, GatewaySettings
+from squirrel.gateway.protocol import server_config
+from squirrel.model.errors import SettingsError
+from squirrel.runtime.service import Context
+from squirrel.runtime.services.parts import (
+    FollowedDefinitions,
+    group_of,
+    stop_all,
+    target_policy,
+    topics_of,
+    writer_of,
+)
+from squirrel.stores.open import open_history
+from squirrel.streams.assignor import OwnerDirectory
+
+BACKLOG = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn without its own signal handling: `run_service` has the signals."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Nothing is captured."""
+        yield
+
+
+class GatewayService:
+    """Wired by `build`; see `squirrel.gateway` for what it promises."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        topics = topics_of(settings)
+        self.context = context
+        self.definitions = FollowedDefinitions(context)
+        self.directory = OwnerDirectory(settings.kafka, group_of(settings, "engine"))
+        self.history = open_history(settings.history_url())
+        deps = GatewayDeps(
+            clock=context.clock,
+            new_id=lambda: secrets.token_hex(16),
+            settings=GatewaySettings(
+                partitions=settings.partitions,
+                commands_topic=topics.commands,
+                definitions_topic=topics.definitions,
+                link_token=settings.internal_token.get_secret_value(),
+                api_token=settings.api_token.get_secret_value() or None,
+                targets=target_policy(settings),
+                allowed_origins=settings.origins(),
+                kafka_bootstrap=settings.kafka if settings.show_kafka else None,
+                version=version("squirrel"),
+                requests_max=settings.rest_concurrency,
+            ),
+            new_writer=lambda: writer_of(context),
+            directory=self.directory,
+            definitions=self.definitions,
+            history=self.history,
+            registry=context.metrics.registry,
+        )
+        self.app = create_app(deps)
+        self.server: uvicorn.Server | None = None
+        self._serving: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen once the definitions are known; answers 503 for what is not there yet."""
+        settings = self.context.settings
+        await self.definitions.start()
+        await self.history.start()
+        listening = self._listen(settings.host, settings.port)
+        self.server = Server(server_config(self.app, settings.host, settings.port))
+        self._serving = asyncio.get_running_loop().create_task(self.server.serve([listening]), name="uvicorn")
+        self._serving.add_done_callback(self._ended)
+        self.context.log.info("serving", url=f"http://{settings.host}:{listening.getsockname()[1]}")
+
+    async def stop(self) -> None:
+        """Answer what is in hand, then close."""
+        if self.server is not None and self._serving is not None:
+            self.server.should_exit = True
+            await asyncio.wait({self._serving})
+        await stop_all(self.definitions.stop, self.history.close, self.directory.close)
+
+    def ready(self) -> str | None:
+        """The REST port's own /readyz looks through the whole chain; this one says whether it is served."""
+        return None if self.server is not None and self.server.started else "not serving yet"
+
+    def values(self) -> Mapping[str, float]:
+        """The gateway's metrics are in the registry itself."""
+        return {}
+
+    def _listen(self, host: str, port: int) -> socket.socket:
+        try:
+            return socket.create_server((host, port), backlog=BACKLOG, reuse_port=False)
+        except OSError as error:
+            raise SettingsError(f"the gateway cannot listen on {host}:{port}: {error.strerror}") from None
+
+    def _ended(self, serving: asyncio.Task[None]) -> None:
+        if not self.context.stopping.is_set():
+            error = None if serving.cancelled() else serving.exception()
+            self.context.crash(error or "the web server ended by itself")
+
+
+def build(context: Context) -> GatewayService:
+    """The service of `squirrel gateway`."""
+    return GatewayService(context)

@@ -1,0 +1,112 @@
+"""What several services are made of: names, groups, the followed definitions, target policy, the watchdog."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from squirrel.model.addresses import parse_host_patterns, parse_networks
+from squirrel.model.errors import Refused, SettingsError
+from squirrel.runtime.service import Context
+from squirrel.runtime.settings import Settings
+from squirrel.streams.tail import DefinitionsTail
+from squirrel.streams.watchdog import Watchdog
+from squirrel.streams.writer import BatchWriter
+from squirrel.wire.documents import TargetPolicy
+from squirrel.wire.topics import Topics
+
+
+def topics_of(settings: Settings) -> Topics:
+    """The installation's topic names."""
+    return Topics(settings.topic_prefix)
+
+
+def group_of(settings: Settings, service: str) -> str:
+    """The consumer group of a service."""
+    return f"{settings.topic_prefix}squirrel-{service}"
+
+
+def writer_of(context: Context) -> BatchWriter:
+    """A producer of this process."""
+    return BatchWriter(context.settings.kafka, client_id=context.settings.worker_name(context.name))
+
+
+def target_policy(settings: Settings) -> TargetPolicy:
+    """Where targets may be, as the settings say. Raises SettingsError."""
+    try:
+        return TargetPolicy(
+            allowed_hosts=parse_host_patterns(",".join(settings.target_hosts()), "allowed_target_hosts"),
+            allow_cidrs=parse_networks(",".join(settings.cidrs()), "targets_allow_cidrs"),
+            topic_prefix=settings.topic_prefix,
+        )
+    except Refused as refused:
+        raise SettingsError(str(refused)) from None
+
+
+def watchdog_of(context: Context, app: Any) -> Watchdog:
+    """Ends the process from its own thread when nothing moves: the loop may be what stands still."""
+
+    def end(error: BaseException) -> None:
+        context.crash(error)
+        context.log.error("ended by the watchdog", reason=str(error))
+        os._exit(1)
+
+    watchdog = Watchdog(context.clock, end, stall_seconds=context.settings.session_timeout_seconds / 2)
+    watchdog.watch_app(app)
+    return watchdog
+
+
+class FollowedDefinitions:
+    """The definitions topic as `wire.route_book` wants it: text keys, a version, and whether the beginning was read."""
+
+    def __init__(self, context: Context) -> None:
+        settings = context.settings
+        self._tail = DefinitionsTail(
+            settings.kafka,
+            topics_of(settings).definitions,
+            client_id=settings.worker_name(context.name),
+            fail=context.crash,
+            changed=self._changed,
+        )
+        self._values: dict[str, bytes] = {}
+        self.version = 0
+        self.caught_up = False
+
+    async def start(self) -> None:
+        """Returns when all that stood in the topic is known."""
+        await self._tail.start()
+        await self._tail.ready()
+        self.caught_up = True
+
+    async def stop(self) -> None:
+        """Safe twice or unstarted."""
+        await self._tail.stop()
+
+    def values(self) -> Mapping[str, bytes]:
+        """The newest value of each key, tombstones left out."""
+        return self._values
+
+    async def reached(self, offset: int) -> None:
+        """Returns once the record at `offset` is in `values`; the caller bounds the wait."""
+        await self._tail.reached(offset)
+
+    def _changed(self, key: bytes, value: bytes | None) -> None:
+        name = key.decode("utf-8", "replace")
+        if value is None:
+            self._values.pop(name, None)
+        else:
+            self._values[name] = value
+        self.version += 1
+
+
+async def stop_all(*stops: Any) -> None:
+    """Await every stop although one may fail; the first failure is raised afterwards."""
+    failures = [
+        outcome
+        for outcome in await asyncio.gather(*(stop() for stop in stops), return_exceptions=True)
+        if isinstance(outcome, BaseException)
+    ]
+    if failures:
+        raise failures[0]
