@@ -15,6 +15,8 @@ HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 SHARDS: Final = 8  # of a namespace's hour: at 1,000 runs/s a partition holds 450,000 narrow rows
 BATCH_ROWS_MAX: Final = 100  # of one partition in one batch
+LONELY_ROWS_MAX: Final = 2
+BATCH_PARTITIONS_MAX: Final = 20  # index rows of 100 bytes: a message less each, far below the server's 50 KiB
 SPANS_KNOWN_MAX: Final = 200_000
 
 WRITES: Final = {
@@ -99,8 +101,11 @@ class BatchStatements:
 
     @property
     def indexes(self) -> list[Statement | list[Statement]]:
-        """One batch per partition, cut to BATCH_ROWS_MAX."""
-        return [part for group in (self._hours, self._schedules, self._spans) for part in _cut(group)]
+        """One batch per partition, cut to BATCH_ROWS_MAX; the lonely rows of one-shots share small batches."""
+        groups = [*self._hours.values(), *self._schedules.values(), *self._spans.values()]
+        lonely = [row for rows in groups if len(rows) <= LONELY_ROWS_MAX for row in rows]
+        together = [rows for rows in groups if len(rows) > LONELY_ROWS_MAX]
+        return [*_cut(lonely, BATCH_PARTITIONS_MAX), *(part for rows in together for part in _cut(rows, BATCH_ROWS_MAX))]
 
     def _add_records(self, batch: HistoryBatch, folds: dict[tuple[str, str], RunFold]) -> None:
         outcomes: dict[tuple[str, str], Statement] = {}
@@ -153,7 +158,6 @@ class BatchStatements:
         self._spans.setdefault(name, []).append(("span", row))
 
 
-def _cut(groups: dict[Any, list[Statement]]) -> Iterator[list[Statement]]:
-    for rows in groups.values():
-        for start in range(0, len(rows), BATCH_ROWS_MAX):
-            yield rows[start : start + BATCH_ROWS_MAX]
+def _cut(rows: list[Statement], most: int) -> Iterator[list[Statement]]:
+    for start in range(0, len(rows), most):
+        yield rows[start : start + most]
