@@ -18,6 +18,7 @@ from squirrel.wire.documents import answer_json
 from squirrel.wire.owner_link import GetStats, Stats
 
 PERCENTILES: Final = (50, 90, 99)
+PROBE_SECONDS_MAX: Final = 0.5  # what is not known by then counts as not ready
 _BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 
 
@@ -108,7 +109,7 @@ class Status:
 
     async def ready(self, call: Call) -> Response:
         """GET /readyz: whether a schedule sent now would be stored, applied and fired."""
-        checks = {"kafka": await self._kafka(), "definitions": self._definitions(), "engine": await self._engine()}
+        checks = {"kafka": await self._kafka(), "definitions": await self._definitions(), "engine": await self._engine()}
         missing = {name: why for name, why in checks.items() if why}
         if missing:
             return _json({"status": "unavailable", "missing": missing}, 503, {"Retry-After": "1"})
@@ -121,8 +122,13 @@ class Status:
             return str(error)
         return ""
 
-    def _definitions(self) -> str:
-        return "" if self._deps.definitions.caught_up else "the definitions topic is still being read"
+    async def _definitions(self) -> str:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS_MAX):
+                await self._deps.definitions.ready()
+        except TimeoutError:
+            return "the definitions topic is still being read"
+        return ""
 
     async def _engine(self) -> str:
         partitions = self._deps.settings.partitions

@@ -120,20 +120,19 @@ class MemoryDefinitions:
     """The definitions topic, followed without delay."""
 
     def __init__(self) -> None:
-        self.version = 0
-        self.caught_up = True
-        self._values: dict[str, bytes] = {}
+        self.values: dict[bytes, bytes] = {}
+        self.next_offset = 0
 
     def take(self, records: Sequence[Record]) -> None:
         for key, value, _ in records:
             if value is None:
-                self._values.pop(key.decode(), None)
+                self.values.pop(key, None)
             else:
-                self._values[key.decode()] = value
-        self.version += 1
+                self.values[key] = value
+        self.next_offset += len(records)
 
-    def values(self) -> Mapping[str, bytes]:
-        return self._values
+    async def ready(self) -> None:
+        """At once."""
 
     async def reached(self, offset: int) -> None:
         """At once."""
