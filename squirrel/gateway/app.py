@@ -29,12 +29,12 @@ from squirrel.gateway.operation import Operation, routes_of
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.problems import of_status
 from squirrel.gateway.producing import CommandLog
-from squirrel.gateway.route_book import RouteBook
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
 from squirrel.gateway.writes import Writes
 from squirrel.wire.public import raw_json
+from squirrel.wire.route_book import RouteBook
 
 
 def create_app(deps: GatewayDeps) -> FastAPI:

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from squirrel.gateway.call import Call
 from squirrel.gateway.problems import Answered, invalid
 from squirrel.gateway.producing import CommandLog
-from squirrel.gateway.route_book import DEFINITIONS_PARTITION, ROUTES_MAX, Definitions, RouteBook, route_key
 from squirrel.model.clock import Clock
 from squirrel.model.target import Route
 from squirrel.wire.documents import TargetPolicy, answer_json, parse_route, pattern_problem, render_route
 from squirrel.wire.documents.route import route_value
+from squirrel.wire.route_book import DEFINITIONS_PARTITION, ROUTES_MAX, Definitions, RouteBook, route_key
 
 VISIBLE_SECONDS_MAX: Final = 5.0  # for our own reading of the topic to reach what we wrote
 log = logging.getLogger(__name__)

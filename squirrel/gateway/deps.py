@@ -10,10 +10,10 @@ from prometheus_client import CollectorRegistry
 from squirrel.gateway.kafka_writer import Writer
 from squirrel.gateway.limits import BODY_SECONDS_MAX, OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
 from squirrel.gateway.owner_link import Directory
-from squirrel.gateway.route_book import Definitions
 from squirrel.model.clock import Clock
 from squirrel.stores.history import History
 from squirrel.wire.documents import TargetPolicy
+from squirrel.wire.route_book import Definitions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,6 @@ from squirrel.gateway.lookups import Located, Lookups
 from squirrel.gateway.outcomes import answer, schedule_answer
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.problems import invalid
-from squirrel.gateway.route_book import RouteBook
 from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
 from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
@@ -25,6 +24,7 @@ from squirrel.model.schedule import State
 from squirrel.wire.documents import NewSchedule, answer_json, parse_change, parse_schedule, render_schedule
 from squirrel.wire.owner_link import CONFLICT, NOT_FOUND, STALE_REVISION, Decided, ListRows
 from squirrel.wire.records import Command, Op
+from squirrel.wire.route_book import RouteBook
 
 LISTED_STATES: Final = tuple(str(state) for state in State if state is not State.UNKNOWN)
 PATCH_TRIES_MAX: Final = 5  # a PATCH is applied to what was read; somebody else may change it in between

@@ -1,6 +1,6 @@
 """Routes by namespace, from the records of the definitions topic: read from the tail, parsed once, answered from memory.
 
-Gateway, intake and engine each follow the topic and ask the same book.
+Gateway, intake and engine each follow the topic and ask a book of their own.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 
 class Definitions(Protocol):
-    """The compacted definitions topic, followed."""
+    """The compacted definitions topic, followed; `streams.tail.DefinitionsTail` is one."""
 
     @property
-    def version(self) -> int:
-        """Changes whenever `values` does."""
-        ...
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether all that stood in the topic at the start has been read."""
-        ...
-
-    def values(self) -> Mapping[str, bytes]:
+    def values(self) -> Mapping[bytes, bytes]:
         """The newest value of each key, tombstones left out."""
+        ...
+
+    @property
+    def next_offset(self) -> int:
+        """Grows after every change of `values`."""
+        ...
+
+    async def ready(self) -> None:
+        """Returns once all that stood in the topic at the start is in `values`; the caller bounds the wait."""
         ...
 
     async def reached(self, offset: int) -> None:
@@ -52,7 +52,7 @@ class RouteBook:
 
     def __init__(self, definitions: Definitions) -> None:
         self._definitions = definitions
-        self._version: int | None = None
+        self._followed: int | None = None
         self._parsed: dict[str, tuple[bytes, Route | None]] = {}
         self._routes: dict[str, dict[str, Route]] = {}
         self._tables: dict[str, RouteTable] = {}
@@ -81,12 +81,13 @@ class RouteBook:
         return [routes[pattern] for pattern in sorted(routes)]
 
     def _follow(self) -> None:
-        if self._version == self._definitions.version:
+        if self._followed == self._definitions.next_offset:
             return
-        self._version = self._definitions.version
+        self._followed = self._definitions.next_offset
         parsed: dict[str, tuple[bytes, Route | None]] = {}
         routes: dict[str, dict[str, Route]] = {}
-        for key, value in self._definitions.values().items():
+        for name, value in self._definitions.values.items():
+            key = name.decode("utf-8", "replace")
             namespace, _, rest = key.partition("/")
             kind, _, pattern = rest.partition("/")
             if kind != _KIND:

@@ -11,7 +11,7 @@ from squirrel.engine.shell import Engine
 from squirrel.model.limits import MIB
 from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import (
-    FollowedDefinitions,
+    definitions_of,
     group_of,
     stop_all,
     topics_of,
@@ -33,7 +33,7 @@ class EngineService:
         topics = topics_of(settings)
         folder = settings.data_dir / "timeline" / settings.worker_name("engine")
         self.context = context
-        self.definitions = FollowedDefinitions(context)
+        self.definitions = definitions_of(context)
         self.writer = writer_of(context)
         self.store = TimelineStore(
             folder,
@@ -105,6 +105,7 @@ class EngineService:
         """Join the group; partitions are recovered in the background, one by one."""
         self.store.path.mkdir(parents=True, exist_ok=True)
         await self.definitions.start()
+        await self.definitions.ready()
         await self.writer.start()
         await self.app.start()
         self.watchdog.start()

@@ -17,7 +17,7 @@ from squirrel.gateway.protocol import server_config
 from squirrel.model.errors import SettingsError
 from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import (
-    FollowedDefinitions,
+    definitions_of,
     group_of,
     stop_all,
     target_policy,
@@ -46,7 +46,7 @@ class GatewayService:
         settings = context.settings
         topics = topics_of(settings)
         self.context = context
-        self.definitions = FollowedDefinitions(context)
+        self.definitions = definitions_of(context)
         self.directory = OwnerDirectory(settings.kafka, group_of(settings, "engine"))
         self.history = open_history(settings.history_url())
         deps = GatewayDeps(
@@ -78,6 +78,7 @@ class GatewayService:
         """Listen once the definitions are known; answers 503 for what is not there yet."""
         settings = self.context.settings
         await self.definitions.start()
+        await self.definitions.ready()
         await self.history.start()
         listening = self._listen(settings.host, settings.port)
         self.server = Server(server_config(self.app, settings.host, settings.port))

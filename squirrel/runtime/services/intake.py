@@ -8,7 +8,7 @@ from squirrel.intake.shell import IntakeLane
 from squirrel.intake.step import Surroundings
 from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import (
-    FollowedDefinitions,
+    definitions_of,
     group_of,
     stop_all,
     target_policy,
@@ -27,7 +27,7 @@ class IntakeService:
     def __init__(self, context: Context) -> None:
         settings = context.settings
         topics = topics_of(settings)
-        self.definitions = FollowedDefinitions(context)
+        self.definitions = definitions_of(context)
         self.writer = writer_of(context)
         around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings))
         self.lane = IntakeLane(self.writer, topics, settings.partitions, around, context.clock)
@@ -51,6 +51,7 @@ class IntakeService:
     async def start(self) -> None:
         """Join the group."""
         await self.definitions.start()
+        await self.definitions.ready()
         await self.writer.start()
         await self.app.start()
         self.watchdog.start()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping
 from typing import Any
 
 from squirrel.model.addresses import parse_host_patterns, parse_networks
@@ -58,47 +57,15 @@ def watchdog_of(context: Context, app: Any) -> Watchdog:
     return watchdog
 
 
-class FollowedDefinitions:
-    """The definitions topic as `wire.route_book` wants it: text keys, a version, and whether the beginning was read."""
-
-    def __init__(self, context: Context) -> None:
-        settings = context.settings
-        self._tail = DefinitionsTail(
-            settings.kafka,
-            topics_of(settings).definitions,
-            client_id=settings.worker_name(context.name),
-            fail=context.crash,
-            changed=self._changed,
-        )
-        self._values: dict[str, bytes] = {}
-        self.version = 0
-        self.caught_up = False
-
-    async def start(self) -> None:
-        """Returns when all that stood in the topic is known."""
-        await self._tail.start()
-        await self._tail.ready()
-        self.caught_up = True
-
-    async def stop(self) -> None:
-        """Safe twice or unstarted."""
-        await self._tail.stop()
-
-    def values(self) -> Mapping[str, bytes]:
-        """The newest value of each key, tombstones left out."""
-        return self._values
-
-    async def reached(self, offset: int) -> None:
-        """Returns once the record at `offset` is in `values`; the caller bounds the wait."""
-        await self._tail.reached(offset)
-
-    def _changed(self, key: bytes, value: bytes | None) -> None:
-        name = key.decode("utf-8", "replace")
-        if value is None:
-            self._values.pop(name, None)
-        else:
-            self._values[name] = value
-        self.version += 1
+def definitions_of(context: Context) -> DefinitionsTail:
+    """The definitions topic, followed from its beginning."""
+    settings = context.settings
+    return DefinitionsTail(
+        settings.kafka,
+        topics_of(settings).definitions,
+        client_id=settings.worker_name(context.name),
+        fail=context.crash,
+    )
 
 
 async def stop_all(*stops: Any) -> None:

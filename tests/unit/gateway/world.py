@@ -25,7 +25,6 @@ from squirrel.engine.shell import Engine
 from squirrel.gateway.app import create_app
 from squirrel.gateway.deps import GatewayDeps, GatewaySettings
 from squirrel.gateway.kafka_writer import Record
-from squirrel.gateway.route_book import DEFINITIONS_PARTITION, RouteBook
 from squirrel.model.addresses import parse_networks
 from squirrel.model.instants import format_instant
 from squirrel.stores.history import AttemptRecord, CompletionRecord, HistoryBatch
@@ -35,6 +34,7 @@ from squirrel.wire.documents import TargetPolicy
 from squirrel.wire.owner_link import PATH
 from squirrel.wire.public import Result, encode_public
 from squirrel.wire.records import decode_execution
+from squirrel.wire.route_book import DEFINITIONS_PARTITION, RouteBook
 
 PARTITIONS = 4
 NOW_MS = 1_800_000_000_000
