@@ -319,6 +319,7 @@ class TimelineStore:
 
 
 def _below(end: bytes) -> ReadOptions:
+    """The caller must hold it as long as its iterator: rocksdict does not, and would read freed memory as the bound."""
     options = ReadOptions()
     options.set_iterate_upper_bound(end)
     return options
@@ -326,7 +327,8 @@ def _below(end: bytes) -> ReadOptions:
 
 def _keys_below(db: Any, start: bytes, end: bytes, limit: int) -> list[bytes]:
     keys: list[bytes] = []
-    cursor = db.iter(_below(end))
+    bound = _below(end)
+    cursor = db.iter(bound)
     cursor.seek(start)
     while len(keys) < limit and cursor.valid():
         keys.append(cursor.key())
