@@ -11,7 +11,7 @@ from squirrel.model.errors import Refused, SettingsError
 from squirrel.runtime.service import Context
 from squirrel.runtime.settings import Settings
 from squirrel.streams.tail import DefinitionsTail
-from squirrel.streams.watchdog import Watchdog
+from squirrel.streams.watchdog import LANE_SECONDS_MAX, Watchdog
 from squirrel.streams.writer import BatchWriter
 from squirrel.wire.documents import TargetPolicy
 from squirrel.wire.topics import Topics
@@ -44,7 +44,7 @@ def target_policy(settings: Settings) -> TargetPolicy:
         raise SettingsError(str(refused)) from None
 
 
-def watchdog_of(context: Context, app: Any) -> Watchdog:
+def watchdog_of(context: Context, app: Any, lane_seconds: float = LANE_SECONDS_MAX) -> Watchdog:
     """Ends the process from its own thread when nothing moves: the loop may be what stands still."""
 
     def end(error: BaseException) -> None:
@@ -53,7 +53,7 @@ def watchdog_of(context: Context, app: Any) -> Watchdog:
         os._exit(1)
 
     watchdog = Watchdog(context.clock, end, stall_seconds=context.settings.session_timeout_seconds / 2)
-    watchdog.watch_app(app)
+    watchdog.watch_app(app, lane_seconds=lane_seconds)
     return watchdog
 
 
