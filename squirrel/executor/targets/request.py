@@ -81,7 +81,7 @@ def request_bytes(prepared: Prepared, attempt: Attempt, body: bytes, now_ms: int
         f"idempotency-key: {run_id}\r\nsquirrel-schedule-id: {header_text(attempt.schedule_id)}\r\n"
         f"squirrel-event: {header_text(attempt.event)}\r\nsquirrel-attempt: {attempt.number}\r\n"
         f"squirrel-scheduled-for: {format_instant(attempt.due_ms)}\r\n"
-        f"traceparent: {_traceparent(attempt)}\r\ncontent-length: {len(body)}\r\n\r\n"
+        f"traceparent: {traceparent(attempt)}\r\ncontent-length: {len(body)}\r\n\r\n"
     )
     return head.encode("latin-1") + body
 
@@ -94,7 +94,7 @@ def header_text(text: str) -> str:
     return quote(text, safe=_PLAIN_MARKS, errors="surrogatepass")
 
 
-def _traceparent(attempt: Attempt) -> str:
+def traceparent(attempt: Attempt) -> str:
     """The caller's when it is one (W3C trace context), else a trace per run and a span per attempt."""
     if _TRACEPARENT.fullmatch(attempt.traceparent):
         return attempt.traceparent
