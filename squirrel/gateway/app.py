@@ -75,7 +75,6 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         access=Access(settings.api_token),
         monotonic=deps.clock.monotonic,
         answered=meters.answered,
-        body_seconds=settings.body_seconds,
         requests_max=settings.requests_max,
     )
     if settings.allowed_origins:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from prometheus_client import CollectorRegistry
 
 from squirrel.gateway.kafka_writer import Writer
-from squirrel.gateway.limits import BODY_SECONDS_MAX, OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
+from squirrel.gateway.limits import OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
 from squirrel.gateway.owner_link import Directory
 from squirrel.model.clock import Clock
 from squirrel.stores.history import History
@@ -31,7 +31,6 @@ class GatewaySettings:
     version: str = "0"
     write_seconds: float = WRITE_SECONDS_MAX
     outcome_seconds: float = OUTCOME_SECONDS_MAX
-    body_seconds: float = BODY_SECONDS_MAX
     requests_max: int = REQUESTS_IN_FLIGHT_MAX
 
 

@@ -1,12 +1,11 @@
 """The door in front of every call: how many, how large, how slow and by whom; and no answer that is not a problem document.
 
-A plain ASGI middleware, because the framework bounds nothing of this. A body is read here, counted and with a deadline, and
-handed on whole; handlers take it with `body_of`.
+A plain ASGI middleware, because the framework bounds nothing of this. A body is read here, counted, and handed on whole;
+handlers take it with `body_of`. How slowly bytes may come and go is the protocol's to bound (`protocol.py`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -17,13 +16,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from squirrel.gateway.access import Access
 from squirrel.gateway.limits import (
     BODIES_BYTES_MAX,
-    BODY_SECONDS_MAX,
     DRAIN_BYTES_MAX,
     HEADERS_BYTES_MAX,
     HEADERS_MAX,
     QUERY_BYTES_MAX,
     REQUESTS_IN_FLIGHT_MAX,
-    SEND_SECONDS_MAX,
 )
 from squirrel.gateway.problems import Answered
 from squirrel.model.limits import BODY_BYTES_MAX, REQUEST_BYTES_MAX
@@ -50,14 +47,12 @@ class Door:
         access: Access,
         monotonic: Callable[[], float],
         answered: Callable[[str, int, float], None],
-        body_seconds: float = BODY_SECONDS_MAX,
         requests_max: int = REQUESTS_IN_FLIGHT_MAX,
     ) -> None:
         self._app = app
         self._access = access
         self._monotonic = monotonic
         self._answered = answered
-        self._body_seconds = body_seconds
         self._requests_max = requests_max
         self._in_flight = 0
         self._body_bytes = 0
@@ -81,8 +76,6 @@ class Door:
             await self._app(scope, receive, exchange.send)
         except Answered as problem:
             await exchange.answer(scope, problem)
-        except _Stuck:
-            log.info("%s %s: the client stopped taking the answer", scope["method"], scope["path"])
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             await exchange.answer(scope, Answered("internal", "the fault is ours and is in the gateway's log"))
@@ -122,15 +115,7 @@ class Door:
             raise _too_large(limit, announced, _CLOSE)
         if self._body_bytes + min(announced, limit) > BODIES_BYTES_MAX:
             raise _busy("the bodies of the calls under way fill this gateway's memory")
-        try:
-            async with asyncio.timeout(self._body_seconds):
-                return await _read(receive, limit)
-        except TimeoutError:
-            raise Answered(
-                "request_timeout",
-                f"the body did not arrive within {self._body_seconds:g} s; send it again",
-                headers=_CLOSE,
-            ) from None
+        return await _read(receive, limit)
 
 
 async def _read(receive: Receive, limit: int) -> bytes:
@@ -183,12 +168,8 @@ def _replay(body: bytes, receive: Receive) -> Receive:
     return again
 
 
-class _Stuck(Exception):
-    """The client does not take its answer. The answer stays unfinished, so the server closes the connection."""
-
-
 class _Exchange:
-    """The answer's way out: remembers its status, and does not wait for ever for a client that stopped reading."""
+    """The answer's way out: remembers its status, and whether it has begun."""
 
     __slots__ = ("_send", "started", "status")
 
@@ -201,11 +182,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.started = True
-        try:
-            async with asyncio.timeout(SEND_SECONDS_MAX):
-                await self._send(message)
-        except TimeoutError:
-            raise _Stuck from None
+        await self._send(message)
 
     async def answer(self, scope: Scope, problem: Answered) -> None:
         """The problem document, unless an answer has begun: then all that is left is to end the connection."""

@@ -65,22 +65,27 @@ class CommandLog:
             if len(value or b"") > VALUE_BYTES_MAX:
                 reason = f"{key.decode()} makes a record of {len(value or b'')} bytes, the limit is {VALUE_BYTES_MAX}; send less"
                 raise Refused.one("body", reason, code="too_large")
-        waiting = _Waiting(partition, records, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(partition, records, loop.create_future())
         if self._records + len(records) > WAITING_RECORDS_MAX or self._bytes + waiting.size > WAITING_BYTES_MAX:
             raise Unavailable("more writes wait for Kafka than this gateway holds; send again", 1)
         self._records += len(records)
         self._bytes += waiting.size
         self._waiting.append(waiting)
         self._begin()
+        deadline = loop.call_later(self._timeout_seconds, self._give_up, waiting)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await waiting.offset
-        except TimeoutError:
-            raise Unavailable(
+            return await waiting.offset
+        finally:
+            deadline.cancel()
+
+    def _give_up(self, waiting: _Waiting) -> None:
+        if not waiting.offset.done():
+            reason = (
                 f"Kafka did not acknowledge the write within {self._timeout_seconds:g} s; it may still be stored: send it "
-                "again with the same id or Idempotency-Key, and nothing is done twice",
-                2,
-            ) from None
+                "again with the same id or Idempotency-Key, and nothing is done twice"
+            )
+            waiting.offset.set_exception(Unavailable(reason, 2))
 
     def _begin(self) -> None:
         """Makes sure that an append will take what waits; one that has not begun yet is enough."""

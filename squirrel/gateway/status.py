@@ -109,7 +109,11 @@ class Status:
 
     async def ready(self, call: Call) -> Response:
         """GET /readyz: whether a schedule sent now would be stored, applied and fired."""
-        checks = {"kafka": await self._kafka(), "definitions": await self._definitions(), "engine": await self._engine()}
+        checks = {
+            "kafka": await self._kafka(),
+            "definitions": await self._definitions(),
+            "engine": await self._engine(),
+        }
         missing = {name: why for name, why in checks.items() if why}
         if missing:
             return _json({"status": "unavailable", "missing": missing}, 503, {"Retry-After": "1"})

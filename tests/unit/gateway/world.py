@@ -237,7 +237,8 @@ class World:
         partition = next(
             partition
             for (topic, partition), records in self.log.records.items()
-            if topic == TOPICS.executions and any(decode_execution(value).run == execution.run for _, value, _ in records)
+            if topic == TOPICS.executions
+            and any(decode_execution(value).run == execution.run for _, value, _ in records)
         )
         now_ms = self.clock.now_ms()
         text = format_instant(now_ms)
@@ -248,7 +249,9 @@ class World:
             finished_ms=now_ms, started_ms=now_ms, due_ms=execution.due_ms, slot_ms=execution.slot_ms,
             final=state == "failed",
         )  # fmt: skip
-        record_of = SimpleNamespace(topic=TOPICS.results, partition=partition, offset=0, key=b"", value=encode_public(result))
+        record_of = SimpleNamespace(
+            topic=TOPICS.results, partition=partition, offset=0, key=b"", value=encode_public(result)
+        )
         await self.engine.take_results(TOPICS.results, partition, [record_of])
         if record:
             await self.record(execution, state, status)
