@@ -105,7 +105,10 @@ class BatchStatements:
         groups = [*self._hours.values(), *self._schedules.values(), *self._spans.values()]
         lonely = [row for rows in groups if len(rows) <= LONELY_ROWS_MAX for row in rows]
         together = [rows for rows in groups if len(rows) > LONELY_ROWS_MAX]
-        return [*_cut(lonely, BATCH_PARTITIONS_MAX), *(part for rows in together for part in _cut(rows, BATCH_ROWS_MAX))]
+        return [
+            *_cut(lonely, BATCH_PARTITIONS_MAX),
+            *(part for rows in together for part in _cut(rows, BATCH_ROWS_MAX)),
+        ]
 
     def _add_records(self, batch: HistoryBatch, folds: dict[tuple[str, str], RunFold]) -> None:
         outcomes: dict[tuple[str, str], Statement] = {}

@@ -121,8 +121,8 @@ class SqliteThread:
             cached_statements=64,
         )
         try:
-            connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
             if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before the first page is written
                 connection.execute("PRAGMA journal_mode = WAL")
             # A batch costs one fsync; without it a power cut would eat rows whose offsets Kafka has as done.
             connection.execute("PRAGMA synchronous = FULL")

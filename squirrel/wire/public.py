@@ -98,6 +98,7 @@ class DeadLetter(Struct, frozen=True, omit_defaults=True):
     message: Raw = Raw(b"null")
     last: dict[str, Any] = {}
     slot_ms: int = 0
+    retention_ms: int = 0
 
 
 class RefusedRecord(Struct, frozen=True):
