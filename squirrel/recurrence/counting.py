@@ -13,7 +13,10 @@ from squirrel.recurrence.limits import COUNT_YEARS_MAX
 from squirrel.recurrence.series import LOCAL_MAX, BoundedSeries, CountedSeries
 from squirrel.recurrence.zone import UTC_MAX, Zone
 
-_YEAR_SECONDS = 366 * 86_400
+_DAY_SECONDS = 86_400
+_YEAR_SECONDS = 366 * _DAY_SECONDS
+# Below this, walking is quicker than counting.
+_WALKED_MAX = 100
 
 
 class Instants(Protocol):
@@ -42,8 +45,23 @@ def counted(series: CountedSeries, zone: Zone, policy: Policy, count: int) -> In
     if policy.gap != "skip" and policy.overlap != "both":
         last_local_s = _nth_local(series, count)
         return zoned if last_local_s is None else ZonedSeries(BoundedSeries(series, last_local_s), zone, policy)
-    last_s = _nth_run(series, zone, policy, count)
+    last_s = _walked(zoned, zone.utc(series.first_s) - _DAY_SECONDS, count)
+    if last_s is None and count > _WALKED_MAX:
+        last_s = _nth_run(series, zone, policy, count)
     return zoned if last_s is None else UntilInstants(zoned, last_s)
+
+
+def _walked(zoned: ZonedSeries, utc_s: int, count: int) -> int | None:
+    """The count-th run by taking one after the other, for small counts."""
+    if count > _WALKED_MAX:
+        return None
+    found: int | None = utc_s
+    for _ in range(count):
+        found = zoned.at_or_after(utc_s)
+        if found is None:
+            return None
+        utc_s = found + 1
+    return found
 
 
 def _nth_local(series: CountedSeries, count: int) -> int | None:
@@ -72,7 +90,7 @@ def _nth_between(series: CountedSeries, low: int, high: int, count: int) -> int:
 
 
 def _nth_run(series: CountedSeries, zone: Zone, policy: Policy, count: int) -> int | None:
-    utc_s = min(zone.utc(series.first_s), zone.utc(series.first_s - 86_400) + 86_400)
+    utc_s = min(zone.utc(series.first_s), zone.utc(series.first_s - _DAY_SECONDS) + _DAY_SECONDS)
     end = min(utc_s + COUNT_YEARS_MAX * _YEAR_SECONDS, UTC_MAX)
     while utc_s < end:
         piece = zone.piece(utc_s)

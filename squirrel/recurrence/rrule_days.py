@@ -20,7 +20,9 @@ from squirrel.recurrence.days import (
 from squirrel.recurrence.rrule_parts import RuleParts
 
 DaysIn = Callable[[int], tuple[int, ...]]
-_GREGORIAN_YEARS = 400
+GREGORIAN_YEARS = 400
+# Every kind of year comes up in any 40, the century years that are not leap years included.
+KIND_YEARS = 40
 _GREGORIAN_DAYS = 146_097
 
 
@@ -28,7 +30,12 @@ def rule_days(parts: RuleParts, start_day: int) -> DaySet:
     """The days of a DAILY, WEEKLY, MONTHLY or YEARLY rule whose defaults are filled in; `start_day` is DTSTART's."""
     if parts.freq == "DAILY" and not has_day_parts(parts):
         return EveryNDays(start_day, parts.interval)
-    return YearlyDays(_reached(parts, start_day, days_allowed(parts)), cycle_years(parts))
+    return YearlyDays(days_reached(parts, start_day), cycle_years(parts))
+
+
+def days_reached(parts: RuleParts, start_day: int) -> DaysIn:
+    """The days of a year of a rule of a day or longer, as day-of-year numbers from 0."""
+    return _reached(parts, start_day, days_allowed(parts))
 
 
 def has_day_parts(parts: RuleParts) -> bool:
@@ -39,14 +46,16 @@ def has_day_parts(parts: RuleParts) -> bool:
 def cycle_years(parts: RuleParts) -> int:
     """After this many years the days of a rule repeat: the calendar's 400, times what the interval needs to fit in."""
     periods = {
-        "YEARLY": _GREGORIAN_YEARS,
-        "MONTHLY": _GREGORIAN_YEARS * 12,
+        "YEARLY": GREGORIAN_YEARS,
+        "MONTHLY": GREGORIAN_YEARS * 12,
         "WEEKLY": _GREGORIAN_DAYS // 7,
         "DAILY": _GREGORIAN_DAYS,
     }.get(parts.freq)
     if periods is None:
-        return _GREGORIAN_YEARS
-    return _GREGORIAN_YEARS * (parts.interval // gcd(parts.interval, periods))
+        return GREGORIAN_YEARS
+    if parts.interval == 1:
+        return KIND_YEARS
+    return GREGORIAN_YEARS * (parts.interval // gcd(parts.interval, periods))
 
 
 def days_allowed(parts: RuleParts) -> DaysIn:

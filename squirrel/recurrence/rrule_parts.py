@@ -50,7 +50,7 @@ class RuleParts(NamedTuple):
 
     freq: str
     interval: int
-    count: int | None
+    run_count: int | None
     until: Moment | None
     week_start: int
     by_second: tuple[int, ...]
@@ -86,7 +86,7 @@ def parse_rule_parts(text: str) -> RuleParts:
     return RuleParts(
         freq=freq,
         interval=_whole("INTERVAL", raw.get("INTERVAL", "1"), INTERVAL_MAX),
-        count=_whole("COUNT", raw["COUNT"], RRULE_COUNT_MAX) if "COUNT" in raw else None,
+        run_count=_whole("COUNT", raw["COUNT"], RRULE_COUNT_MAX) if "COUNT" in raw else None,
         until=parse_moment("UNTIL", raw["UNTIL"], {}) if "UNTIL" in raw else None,
         week_start=WEEKDAYS.index(week_start),
         by_second=tuple(sorted({min(each, 59) for each in numbers["BYSECOND"]})),

@@ -87,8 +87,8 @@ def compile_set(text: RuleText, asked: Zone | None, default_start_utc_s: int, ds
         series, kind_policy = compile_parts(parts, start.local_s)
         policy = policy_of(dst, kind_policy)
         lines.append(ZonedSeries(series, zone, policy))
-        if parts.count is not None:
-            sources.append(counted(series, zone, policy, parts.count))
+        if parts.run_count is not None:
+            sources.append(counted(series, zone, policy, parts.run_count))
         elif parts.until is not None and parts.until.zone is None:
             sources.append(ZonedSeries(BoundedSeries(series, parts.until.local_s), zone, policy))
         elif parts.until is not None:

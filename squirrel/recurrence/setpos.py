@@ -5,9 +5,9 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import groupby
 
-from squirrel.recurrence.days import YEAR_MAX, YearlyDays, year_of, year_start
+from squirrel.recurrence.days import YEAR_MAX, year_of, year_start
 from squirrel.recurrence.limits import YEARS_KEPT_MAX
-from squirrel.recurrence.rrule_days import cycle_years, month_of, rule_days, week_of
+from squirrel.recurrence.rrule_days import cycle_years, days_reached, month_of, week_of
 from squirrel.recurrence.rrule_parts import RuleParts
 from squirrel.recurrence.series import DAY_SECONDS, LOCAL_MAX
 from squirrel.recurrence.times import TimesOfDay
@@ -30,10 +30,8 @@ class SetPosSeries:
         self._parts = parts
         self._times = times
         self._cycle_years = cycle_years(parts)
-        # The whole periods the interval reaches: the same rule without a first day inside one.
-        days = rule_days(parts, first_s // DAY_SECONDS)
-        assert isinstance(days, YearlyDays), "a rule with BYSETPOS and days has a day part"
-        self._days = days
+        # Whole periods: no first day cuts the one DTSTART is in.
+        self._days_in = days_reached(parts, first_s // DAY_SECONDS)
         self._kept: dict[int, tuple[int, ...]] = {}
 
     def at_or_after(self, local_s: int) -> int | None:
@@ -68,7 +66,7 @@ class SetPosSeries:
     def _expand(self, year: int) -> tuple[int, ...]:
         low, high = year_start(year), year_start(year + 1)
         found: list[int] = []
-        for period in self._periods(low, high):
+        for period in self._periods(year, low, high):
             size = len(self._times)
             for index in positions(len(period) * size, self._parts.by_set_pos):
                 day, time = divmod(index, size)
@@ -76,22 +74,15 @@ class SetPosSeries:
                     found.append(period[day] * DAY_SECONDS + self._times.at(time))
         return tuple(found)
 
-    def _periods(self, low: int, high: int) -> list[list[int]]:
-        """The days, period by period, of every period that touches [low, high)."""
-        freq, week_start = self._parts.freq, self._parts.week_start
-        if freq == "WEEKLY":
-            # Weeks run over the ends of the year.
-            low, high = low - 6, high + 6
-        days = self._reached(low, high)
-        if freq == "YEARLY":
+    def _periods(self, year: int, low: int, high: int) -> list[list[int]]:
+        """The days, period by period, of every period that touches the year [low, high)."""
+        days = [low + each for each in self._days_in(year)]
+        if self._parts.freq == "YEARLY":
             return [days] if days else []
-        key = (lambda day: week_of(day, week_start)) if freq == "WEEKLY" else month_of
-        return [list(group) for _, group in groupby(days, key)]
-
-    def _reached(self, low: int, high: int) -> list[int]:
-        found: list[int] = []
-        day = self._days.at_or_after(low)
-        while day is not None and day < high:
-            found.append(day)
-            day = self._days.at_or_after(day + 1)
-        return found
+        if self._parts.freq == "MONTHLY":
+            return [list(group) for _, group in groupby(days, month_of)]
+        # Weeks run over the ends of the year.
+        before, length_before = year_start(year - 1), low - year_start(year - 1)
+        days = [before + each for each in self._days_in(year - 1) if each >= length_before - 6] + days
+        days += [high + each for each in self._days_in(year + 1) if each < 6]
+        return [list(group) for _, group in groupby(days, lambda day: week_of(day, self._parts.week_start))]

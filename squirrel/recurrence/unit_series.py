@@ -12,6 +12,7 @@ from squirrel.recurrence.rrule_text import FIELD
 from squirrel.recurrence.series import DAY_SECONDS, LOCAL_MAX
 
 UNIT_SECONDS = {"HOURLY": 3600, "MINUTELY": 60, "SECONDLY": 1}
+_PHASES_KEPT_MAX = 4_096
 
 
 class UnitSeries:
@@ -40,6 +41,7 @@ class UnitSeries:
         self._spans = spans if spans is not None else ((0, self._day_units),)
         self._lows = [low for low, _ in self._spans]
         self._free = days is None and spans is None
+        self._by_phase: dict[int, int] = {}
 
     def meets(self) -> bool:
         """Whether the step ever falls on an allowed time of day, days left aside."""
@@ -64,8 +66,7 @@ class UnitSeries:
         """The first unit of the series not before this one."""
         first, step, day_units = self._first_unit, self._step, self._day_units
         for _ in range(SEARCH_STEPS_MAX):
-            if unit < first:
-                unit = first
+            unit = max(unit, first)
             unit = first + -(-(unit - first) // step) * step
             if self._free:
                 return unit
@@ -110,20 +111,35 @@ class UnitSeries:
             return self._steps_in(low, high)
         total = 0
         day = self._next_day(low // self._day_units)
-        # Days of equal phase have equal counts.
-        by_phase: dict[int, int] = {}
         while day is not None and day * self._day_units < high:
             begin = day * self._day_units
             if begin >= max(low, self._first_unit) and begin + self._day_units <= high:
-                phase = (begin - self._first_unit) % self._step
-                if phase not in by_phase:
-                    by_phase[phase] = sum(self._steps_in(begin + first, begin + last) for first, last in self._spans)
-                total += by_phase[phase]
+                total += self._whole_day(begin)
             else:
                 spans = ((max(begin + first, low), min(begin + last, high)) for first, last in self._spans)
                 total += sum(self._steps_in(first, last) for first, last in spans)
             day = self._next_day(day + 1)
         return total
+
+    def _whole_day(self, begin: int) -> int:
+        """Units of the series in the day that begins with this unit; days of equal phase have equal counts."""
+        phase = (begin - self._first_unit) % self._step
+        known = self._by_phase.get(phase)
+        if known is None:
+            if len(self._by_phase) >= _PHASES_KEPT_MAX:
+                self._by_phase.clear()
+            known = self._by_phase[phase] = sum(self._steps_in(begin + low, begin + high) for low, high in self._spans)
+        return known
+
+    def times_of_day(self) -> tuple[int, ...]:
+        """The seconds of a day the series has when its step divides the day, days left aside."""
+        phase = self._first_unit % self._step
+        return tuple(
+            unit * self._unit_s + offset
+            for low, high in self._spans
+            for unit in range(low + (phase - low) % self._step, high, self._step)
+            for offset in self._offsets
+        )
 
     def _next_day(self, day: int) -> int | None:
         return day if self._days is None else self._days.at_or_after(day)
@@ -133,12 +149,13 @@ class UnitSeries:
         return max(0, -(-high // self._step) - -(-low // self._step))
 
 
-def merged_spans(units: list[int]) -> tuple[tuple[int, int], ...]:
-    """Rising numbers as rising, disjoint [low, high)."""
+def merged_spans(units: list[int], size: int) -> tuple[tuple[int, int], ...]:
+    """Rising numbers, each a stretch of `size` smaller units, as rising, disjoint [low, high) of those."""
     spans: list[tuple[int, int]] = []
     for unit in units:
-        if spans and spans[-1][1] == unit:
-            spans[-1] = (spans[-1][0], unit + 1)
+        low, high = unit * size, (unit + 1) * size
+        if spans and spans[-1][1] == low:
+            spans[-1] = (spans[-1][0], high)
         else:
-            spans.append((unit, unit + 1))
+            spans.append((low, high))
     return tuple(spans)

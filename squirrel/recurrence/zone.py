@@ -1,7 +1,8 @@
 """A time zone as a line of pieces with one offset each, read from zoneinfo and cut at the clock changes.
 
-zoneinfo answers "which offset now" but not "when does it change"; a rule needs the second to put local times on the line
-without trying them one by one. Offsets are sampled and the changes bisected once per chunk of about a year, then kept.
+zoneinfo answers "which offset now" but not "when does it change"; a rule needs the second to put local times
+on the line without trying them one by one.
+Offsets are sampled and the changes bisected once per chunk of about a year, then kept.
 Seconds everywhere are whole seconds from the epoch: UTC ones, or local ones (the wall clock read as if it were UTC).
 """
 
@@ -14,7 +15,7 @@ from importlib import resources
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import tzdata
+import tzdata  # type: ignore[import-untyped, unused-ignore]
 
 from squirrel.recurrence.zone_names import refuse_zone
 
@@ -128,7 +129,7 @@ def _zone(name: str) -> Zone:
 
 def tzdata_version() -> str:
     """The version of the time zone data in use, as IANA names it: `2026b`."""
-    return tzdata.IANA_VERSION
+    return str(tzdata.IANA_VERSION)
 
 
 def utc_text(utc_s: int) -> str:
