@@ -1,10 +1,10 @@
 """The tree of errors; expected failures are values with a field, a reason and a fix.
 
-    SquirrelError
-    ├── Refused            what a user asked for cannot be done as asked; carries `Problem` items
-    ├── Unavailable        a part this call needs is away; the caller may try again
-    ├── SettingsError      the start was stopped; the message is the one sentence an operator reads
-    └── Fatal              the process must end because going on could lose or repeat work
+SquirrelError
+├── Refused            what a user asked for cannot be done as asked; carries `Problem` items
+├── Unavailable        a part this call needs is away; the caller may try again
+├── SettingsError      the start was stopped; the message is the one sentence an operator reads
+└── Fatal              the process must end because going on could lose or repeat work
 """
 
 from __future__ import annotations

@@ -82,5 +82,7 @@ assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX, "what is kept must ha
 assert WINDOW_HOST_MAX <= WINDOW_PROCESS_MAX, "one host must not be allowed more than the whole process"
 assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + 2 * RULE_CHARS_MAX < ROW_BYTES_MAX, "every accepted schedule fits a row"
 assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
-assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, "a result with a body of escapes fits a record"
+assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, (
+    "a result with a body of escapes fits a record"
+)
 assert NO_ROUTE_MS < PARK_MS, "waiting for a route is shorter than waiting for a create"

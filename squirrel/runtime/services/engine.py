@@ -29,20 +29,28 @@ class EngineService:
     """Wired by `build`; see `squirrel.engine` for what it promises."""
 
     def __init__(self, context: Context) -> None:
-        settings = context.settings
-        topics = topics_of(settings)
-        folder = settings.data_dir / "timeline" / settings.worker_name("engine")
         self.context = context
+        self.settings = context.settings
+        self.topics = topics_of(context.settings)
+        self.folder = context.settings.data_dir / "timeline" / context.settings.worker_name("engine")
         self.definitions = definitions_of(context)
         self.writer = writer_of(context)
-        self.store = TimelineStore(
-            folder,
-            cache_bytes=settings.store_memory_mb * MIB // 2,
-            write_buffer_bytes=settings.store_memory_mb * MIB // 2,
-            on_wiped=self._rebuilding,
-        )
-        self.counters = Counters()
-        self.parts = EngineParts(
+        self.store = self._store()
+        self.parts = self._parts()
+        self.recovery = Recovery(self._recovery_settings(), self.store, self.writer)
+        self.engine = Engine(self.parts, self._recover, context.crash)
+        context.door.answer_asks(self.engine.answer)
+        self.app = lane_app(self._lane_settings())
+        self.watchdog = watchdog_of(context, self.app)
+        self._told_at = 0.0
+
+    def _store(self) -> TimelineStore:
+        half = self.settings.store_memory_mb * MIB // 2
+        return TimelineStore(self.folder, cache_bytes=half, write_buffer_bytes=half, on_wiped=self._rebuilding)
+
+    def _parts(self) -> EngineParts:
+        topics = self.topics
+        return EngineParts(
             store=self.store,
             writer=self.writer,
             topics=TopicNames(
@@ -54,52 +62,47 @@ class EngineService:
                 dead_letters=topics.dead_letters,
                 refused=topics.refused,
             ),
-            partitions=settings.partitions,
-            refused_partitions=settings.partitions,
-            clock=context.clock,
+            partitions=self.settings.partitions,
+            refused_partitions=self.settings.partitions,
+            clock=self.context.clock,
             route=RouteBook(self.definitions).best,
             draw=random.random,
-            counters=self.counters,
-            emit_ahead_ms=settings.emit_ahead_ms,
-            observe_lateness=context.metrics.observe_lateness_ms,
-            log=context.log,
+            counters=Counters(),
+            emit_ahead_ms=self.settings.emit_ahead_ms,
+            observe_lateness=self.context.metrics.observe_lateness_ms,
+            log=self.context.log,
         )
-        self.recovery = Recovery(
-            RecoverySettings(
-                brokers=settings.kafka,
-                changelog=topics.timeline_changelog,
-                client_id=settings.worker_name("engine"),
-                delete_retention_ms=int(settings.changelog_retention_hours * 3_600_000),
-                clock=context.clock,
-                progress=self._progress,
-                noted=self._rebuilding,
-                committed=self._committed,
-            ),
-            self.store,
-            self.writer,
+
+    def _recovery_settings(self) -> RecoverySettings:
+        return RecoverySettings(
+            brokers=self.settings.kafka,
+            changelog=self.topics.timeline_changelog,
+            client_id=self.settings.worker_name("engine"),
+            delete_retention_ms=int(self.settings.changelog_retention_hours * 3_600_000),
+            clock=self.context.clock,
+            progress=self._progress,
+            noted=self._rebuilding,
+            committed=self._committed,
         )
-        self.engine = Engine(self.parts, self._recover, context.crash)
-        context.door.answer_asks(self.engine.answer)
-        self.app = lane_app(
-            LaneSettings(
-                group=group_of(settings, "engine"),
-                brokers=settings.kafka,
-                client_id=settings.worker_name("engine"),
-                lanes={topics.commands: self.engine.take_commands, topics.results: self.engine.take_results},
-                datadir=folder / "faust",
-                clock=context.clock,
-                on_fatal=context.crash,
-                owner=self.engine,
-                url=context.door.url,
-                instance_id=settings.worker_name("engine"),
-                held=self._held(),
-                session_seconds=settings.session_timeout_seconds,
-                heartbeat_seconds=settings.heartbeat_seconds,
-                commit_seconds=settings.commit_interval_seconds,
-            )
+
+    def _lane_settings(self) -> LaneSettings:
+        name = self.settings.worker_name("engine")
+        return LaneSettings(
+            group=group_of(self.settings, "engine"),
+            brokers=self.settings.kafka,
+            client_id=name,
+            lanes={self.topics.commands: self.engine.take_commands, self.topics.results: self.engine.take_results},
+            datadir=self.folder / "faust",
+            clock=self.context.clock,
+            on_fatal=self.context.crash,
+            owner=self.engine,
+            url=self.context.door.url,
+            instance_id=name,
+            held=self._held(),
+            session_seconds=self.settings.session_timeout_seconds,
+            heartbeat_seconds=self.settings.heartbeat_seconds,
+            commit_seconds=self.settings.commit_interval_seconds,
         )
-        self.watchdog = watchdog_of(context, self.app)
-        self._told_at = 0.0
 
     async def start(self) -> None:
         """Join the group; partitions are recovered in the background, one by one."""

@@ -78,6 +78,7 @@ class ExecutorService:
 
     async def start(self) -> None:
         """Join the group; calls begin as soon as what is finished is known, partition by partition."""
+        self.app.settings.datadir.mkdir(parents=True, exist_ok=True)
         await self.writer.start()
         self.executor.join(self.app)
         await self.app.start()
