@@ -68,27 +68,30 @@ def share_out(members: Sequence[Member], counts: Mapping[str, int]) -> dict[str,
 
 def _owners(ordered: list[Member], count: int) -> dict[int, Member]:
     small, larger = divmod(count, len(ordered))  # `larger` members have one more than `small`
-    kept: dict[str, list[int]] = {member.id: [] for member in ordered}
-    spare: dict[str, list[int]] = {member.id: [] for member in ordered}
-    claims: dict[int, Member] = {}
-    for member in ordered:
-        for number in member.owned:
-            if 0 <= number < count and (number not in claims or claims[number].generation < member.generation):
-                claims[number] = member
-    for number in sorted(claims):
-        member_id = claims[number].id
-        (kept if len(kept[member_id]) < small else spare)[member_id].append(number)
-    for member in ordered:
-        if spare[member.id] and larger:
-            kept[member.id].append(spare[member.id].pop(0))
-            larger -= 1
-    taken = {number for numbers in kept.values() for number in numbers}
+    claims: dict[int, list[Member]] = {number: [] for number in range(count)}
+    for member in sorted(ordered, key=lambda each: -each.generation):
+        for number in member.owned & claims.keys():
+            claims[number].append(member)
+    shares: dict[str, int] = dict.fromkeys((member.id for member in ordered), 0)
+    owner_of: dict[int, Member] = {}
+    # What only its owner knows is kept first, so that what it must give up is what somebody else has on disk.
+    wanted = sorted(claims, key=lambda number: (len(claims[number]) > 1, number))
+    for rank in range(len(ordered)):
+        for number in wanted:
+            if number in owner_of or rank >= len(claims[number]):
+                continue
+            member = claims[number][rank]
+            extra = shares[member.id] == small and larger > 0
+            if shares[member.id] < small or extra:
+                larger -= extra
+                shares[member.id] += 1
+                owner_of[number] = member
     for number in range(count):
-        if number not in taken:
-            fewest = min(ordered, key=lambda member: len(kept[member.id]))
-            kept[fewest.id].append(number)
-    owner_of = {number: member for member in ordered for number in kept[member.id]}
-    return {number: owner_of[number] for number in sorted(owner_of)}
+        if number not in owner_of:
+            fewest = min(ordered, key=lambda member: shares[member.id])
+            shares[fewest.id] += 1
+            owner_of[number] = fewest
+    return dict(sorted(owner_of.items()))
 
 
 class LaneAssignor(AbstractPartitionAssignor):
