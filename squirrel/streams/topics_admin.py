@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError, for_code
 
 from squirrel.model.errors import SquirrelError
+
+KNOWN_TRIES_MAX: Final = 200
+KNOWN_POLL_SECONDS: Final = 0.05
 
 
 class TopicRefused(SquirrelError):
@@ -66,6 +70,7 @@ class TopicsAdmin:
         found = await self.describe([description.name for description in descriptions])
         missing = [description for description in descriptions if description.name not in found]
         created = await self._create(missing) if missing else set()
+        await self._until_known(created)
         appeared = [description.name for description in missing if description.name not in created]
         found |= await self.describe(appeared) if appeared else {}
         return [
@@ -112,6 +117,14 @@ class TopicsAdmin:
             elif code != TopicAlreadyExistsError.errno:  # somebody else was quicker: described like any other
                 raise TopicRefused(f"{name}: {message or for_code(code).__name__}")
         return created
+
+    async def _until_known(self, names: set[str]) -> None:
+        """A broker answers "created" before its metadata knows the topic; whoever uses it next must find it."""
+        for _ in range(KNOWN_TRIES_MAX):
+            if names <= set(await self._admin.list_topics()):
+                return
+            await asyncio.sleep(KNOWN_POLL_SECONDS)
+        raise TopicRefused(f"{sorted(names)} were created but the brokers do not show them")
 
     async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
