@@ -32,6 +32,7 @@ from squirrel.stores.history import (
     DeadLetterPage,
     DeadLetterRecord,
     HistoryBatch,
+    HistoryRejects,
     HistoryUnavailable,
     Run,
     RunFilter,
@@ -74,7 +75,10 @@ class CassandraHistory:
 
     async def write(self, batch: HistoryBatch) -> None:
         """Records before the indexes that lead to them; both again when any of it failed."""
-        statements = BatchStatements(batch, self._known)
+        try:
+            statements = BatchStatements(batch, self._known)
+        except (ValueError, OverflowError) as error:
+            raise HistoryRejects(f"Cassandra cannot hold this: {error}") from error
         try:
             await self._session.run_all(statements.records)
             await self._session.run_all(statements.indexes)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -129,6 +130,8 @@ class CassandraSession:
         if isinstance(error, HistoryUnavailable | HistoryRejects):
             return error
         text = f"{self._address.text}: {type(error).__name__}: {error}"[:2000]
+        if isinstance(error, TypeError | ValueError | OverflowError | struct.error):  # the driver could not encode it
+            return HistoryRejects(text)
         if isinstance(error, InvalidRequest | SyntaxException):
             gone = ("unconfigured table", "does not exist", "nconfigured columnfamily")
             if not any(words in str(error) for words in gone):

@@ -35,7 +35,8 @@ from squirrel.stores.run_view import ODD_STATES, body_chars, fold, retention, se
 from squirrel.stores.sqlite_thread import SqliteThread
 
 READERS: Final = 2
-VACUUM_PAGES: Final = 2000  # returned to the file system after a prune, 8 MiB
+VACUUM_PAGES: Final = 1000  # returned to the file system in one step, 4 MiB
+FREE_SHARE_MAX: Final = 0.25  # of the file; below it the free pages wait for the next rows
 _EVERYTHING: Final = RunFilter()
 T = TypeVar("T")
 _Found = tuple[int, Position, str]  # row key, where it stands, state
@@ -204,10 +205,8 @@ class SqliteHistory:
             total += runs
             if runs < PRUNE_SLICE_RUNS and letters < PRUNE_SLICE_RUNS:
                 break
-        if total:
-            await self._writer.call(
-                lambda connection: connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
-            )
+        while total and await self._writer.call(_vacuum_step):
+            pass
         return total
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -293,3 +292,12 @@ def _prune_slice(connection: sqlite3.Connection, now_ms: int) -> tuple[int, int]
     letters = connection.execute(rows.EXPIRED_DEAD_LETTERS, (now_ms, PRUNE_SLICE_RUNS)).rowcount
     connection.execute("COMMIT")
     return len(keys), letters
+
+
+def _vacuum_step(connection: sqlite3.Connection) -> bool:
+    """Gives some pages back when too many are free; -> whether there may be more to give."""
+    pages, free = (int(connection.execute(f"PRAGMA {name}").fetchone()[0]) for name in ("page_count", "freelist_count"))
+    if free <= pages * FREE_SHARE_MAX:
+        return False
+    connection.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})").fetchall()
+    return True
