@@ -17,10 +17,9 @@ def row(
     tags: tuple[str, ...] = (),
     created_ms: int = NOW_MS,
     runs: tuple[str, ...] = (),
-    namespace: str = "default",
 ) -> Row:
     return Row(
-        namespace=namespace,
+        namespace="default",
         id=schedule_id,
         state=state,
         wake_ms=wake_ms,
