@@ -6,6 +6,7 @@ Health and metrics are open, as probes need them; asks need the internal token w
 from __future__ import annotations
 
 import hmac
+import socket
 from collections.abc import Awaitable, Callable
 
 from aiohttp import web
@@ -49,7 +50,7 @@ class InternalDoor:
         site = web.TCPSite(self._runner, self._host, self._port)
         await site.start()
         port = self._runner.addresses[0][1]
-        self.url = f"http://{self._host}:{port}"
+        self.url = f"http://{_reachable(self._host)}:{port}"
 
     async def stop(self) -> None:
         """Close; safe twice or unstarted."""
@@ -80,3 +81,10 @@ class InternalDoor:
         except ValueError as error:
             return web.json_response({"status": f"not a list of asks: {error}"}, status=400)
         return web.Response(body=body, content_type="application/msgpack")
+
+
+def _reachable(host: str) -> str:
+    """What others call us: an address that means "every interface" is nobody's, so this machine's name stands for it."""
+    if host in ("", "0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host

@@ -53,7 +53,7 @@ class Settings(BaseModel):
     topic_prefix: str = Field(pattern=r"^[A-Za-z0-9._-]{0,80}$")
     partitions: int = Field(ge=1, le=10_000)
     replication: int = Field(ge=1, le=32)
-    history: str
+    history: str = Field(repr=False)  # a Cassandra address may hold a password; `shown` hides it
     data_dir: Path
     host: str
     port: int = Field(ge=0, le=65_535)
@@ -115,6 +115,15 @@ class Settings(BaseModel):
         if scheme == "sqlite" and not Path(rest).is_absolute():
             return f"sqlite:{self.data_dir / rest}"
         return self.history
+
+    def shown(self) -> dict[str, Any]:
+        """Every setting as it may be printed: secrets as asterisks, the history's address without its password."""
+        values: dict[str, Any] = self.model_dump(mode="json")
+        scheme, separator, rest = self.history.partition("://")
+        credentials, at, place = rest.rpartition("@")
+        if at:
+            values["history"] = f"{scheme}{separator}{credentials.partition(':')[0]}:**********@{place}"
+        return values
 
     def worker_name(self, service: str) -> str:
         """The stable name of this process in its consumer group."""
