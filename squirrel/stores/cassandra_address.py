@@ -60,7 +60,7 @@ def _hosts(text: str) -> tuple[tuple[str, ...], int]:
     for each in text.split(","):
         match = re.fullmatch(r"(\[[^\]]*\]|[^:]*)(?::(\d{1,5}))?", each, re.ASCII)
         if match is None or _HOST.fullmatch(match.group(1)) is None:
-            raise SettingsError(f"history: {each!r} is no host; {_FORM}, more hosts after commas")
+            raise SettingsError(f"history: not every host is a name or an address; {_FORM}, more hosts after commas")
         hosts.append(match.group(1).strip("[]"))
         if match.group(2) is not None:
             ports.add(int(match.group(2)))

@@ -46,9 +46,8 @@ class SqliteHistory:
     """`History` in one file. `timeout_seconds` is the deadline of every call."""
 
     def __init__(self, path: Path, timeout_seconds: float = 5.0) -> None:
-        self._path = path
         self._timeout_seconds = timeout_seconds
-        self._writer = SqliteThread(path, timeout_seconds, "writer")
+        self._writer = SqliteThread(path, timeout_seconds, "writer", makes_directory=True)
         self._readers = [SqliteThread(path, timeout_seconds, f"reader-{n}") for n in range(READERS)]
         self._idle: asyncio.Queue[SqliteThread] = asyncio.Queue()
         for reader in self._readers:
@@ -59,10 +58,6 @@ class SqliteHistory:
 
     async def start(self) -> None:
         """Makes directory, file and tables where they are missing."""
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise HistoryUnavailable(f"history file {self._path}: {error}") from error
         await self._writer.call(lambda _: None)
 
     async def close(self) -> None:

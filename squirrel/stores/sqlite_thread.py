@@ -30,8 +30,10 @@ T = TypeVar("T")
 class SqliteThread:
     """`call(work)` runs `work(connection)` in the thread; one call at a time, in order."""
 
-    def __init__(self, path: Path, timeout_seconds: float, name: str) -> None:
+    def __init__(self, path: Path, timeout_seconds: float, name: str, *, makes_directory: bool = False) -> None:
         self._path = path
+        # Only until the file was open once: a directory that goes away later may be a volume that is not mounted.
+        self._makes_directory = makes_directory
         self._timeout_seconds = timeout_seconds
         self._threads = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"history-{name}")
         self._connection: sqlite3.Connection | None = None
@@ -99,6 +101,8 @@ class SqliteThread:
         if self._connection is not None and self._file_identity() == self._identity:
             return self._connection
         self._disconnect()
+        if self._makes_directory:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
         pause = Event()
         for left in range(_OPEN_TRIES, 0, -1):
             try:
@@ -109,6 +113,7 @@ class SqliteThread:
                     raise
                 pause.wait(_OPEN_PAUSE_SECONDS)
         self._identity = self._file_identity()
+        self._makes_directory = False
         assert self._connection is not None
         return self._connection
 
