@@ -33,9 +33,8 @@ class Holding(Generic[T]):
     def __len__(self) -> int:
         return self._count
 
-    def hold(self, due_ms: int, call: T) -> None:
-        """Lets `call` go when the clock reaches `due_ms`; one that is due goes in the same breath."""
-        now_ms = self._clock.now_ms()
+    def hold(self, due_ms: int, call: T, now_ms: int) -> None:
+        """Lets `call` go when the clock reaches `due_ms`; one that is due goes in the same breath. `now_ms`: read just now."""
         if due_ms <= now_ms:
             self._let_go(call)
             return

@@ -221,8 +221,8 @@ class Executor:
         size = len(record.value)
         self._calls += 1
         self._bytes += size
-        call = Call(owned, offset, execution, host, summary, size, self.parts.clock.now_ms())
-        self._holding.hold(execution.due_ms, call)
+        now_ms = self.parts.clock.now_ms()
+        self._holding.hold(execution.due_ms, Call(owned, offset, execution, host, summary, size, now_ms), now_ms)
         return None
 
     async def _set_aside(self, owned: Partition, record: Any, reason: str) -> None:
@@ -296,16 +296,16 @@ class Executor:
             "",
             self.parts.signing_keys,
         )
-        started_ms = self.parts.clock.now_ms()
         try:
             outcome = await self.parts.callers.call(attempt)
         except Exception as error:
             # One call's fault of ours must not stop the others.
             self.parts.log.error("a call failed by our own fault", run=execution.run, exc_info=error)
+            now_ms = self.parts.clock.now_ms()
             outcome = Outcome(
                 "failed",
-                started_ms,
-                self.parts.clock.now_ms(),
+                now_ms,
+                now_ms,
                 error_type="internal",
                 error_detail=f"Squirrel failed to make the call ({type(error).__name__})",
                 retryable=True,

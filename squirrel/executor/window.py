@@ -1,9 +1,9 @@
 """How many calls are in flight, per process and per host, and whose turn is next. Pure.
 
 A host may have as many as twice what is free: one host alone gets two thirds of the window (and never more than its own
-limit), three slow hosts leave a seventh free, a hundred slow ones still leave room. So a slow host cannot take the window from
-a fast one, and nobody has to say in advance which hosts are slow. The rule is the dynamic threshold of shared-memory switches
-(Choudhury and Hahne, 1998), with alpha 2.
+limit), the next ones share what is left, and the last eighth is for hosts that have nothing in flight. So a slow host cannot
+take the window from a fast one, and nobody has to say in advance which hosts are slow. The rule is the dynamic threshold of
+shared-memory switches (Choudhury and Hahne, 1998), with alpha 2 and a reserve.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ class Window(Generic[T]):
     def __init__(self, process_max: int, host_max: int) -> None:
         self._process_max = process_max
         self._host_max = host_max
+        self._reserve = process_max // 8
         self._in_flight: dict[str, int] = {}
         self._queues: dict[str, deque[T]] = {}
         self._turns: deque[str] = deque()  # hosts that have somebody waiting
@@ -75,7 +76,9 @@ class Window(Generic[T]):
 
     def _has_room(self, host: str) -> bool:
         free = self._process_max - self.in_flight
-        return free > 0 and self._in_flight.get(host, 0) < min(self._host_max, 2 * free)
+        if free <= self._reserve:
+            return free > 0 and host not in self._in_flight
+        return self._in_flight.get(host, 0) < min(self._host_max, 2 * free)
 
     def _start(self, host: str) -> None:
         self.in_flight += 1
