@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from squirrel.gateway.call import Call
 from squirrel.gateway.idempotency import key_reused
-from squirrel.gateway.outcomes import problem_of
+from squirrel.gateway.outcomes import DONE, problem_of
 from squirrel.gateway.problems import Answered, of_refused, of_unavailable
 from squirrel.gateway.schedules import Schedules
 from squirrel.gateway.writes import Order, Writes
@@ -86,11 +86,12 @@ def _result(item: _Item, decided: Decided | None, *, keyed: bool) -> dict[str, A
     schedule_id = item.order.command.id
     if decided is None or decided.code == PARKED:
         result: dict[str, Any] = {"id": schedule_id, "status": 202}
-    elif (problem := problem_of(schedule_id, decided)) is not None:
-        own_id = not schedule_id.startswith("idem_")
-        return _failed(schedule_id, problem if own_id or not keyed or decided.code != CONFLICT else key_reused())
-    else:
+    elif decided.code in DONE:
         result = {"id": schedule_id, "status": 201}
+    elif decided.code == CONFLICT and keyed and schedule_id.startswith("idem_"):
+        return _failed(schedule_id, key_reused())
+    else:
+        return _failed(schedule_id, problem_of(schedule_id, decided))
     return result | {"warnings": item.warnings} if item.warnings else result
 
 

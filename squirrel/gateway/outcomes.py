@@ -17,6 +17,7 @@ from squirrel.wire.documents import answer_json, render_schedule
 from squirrel.wire.owner_link import Decided
 
 SCHEDULES: Final = "/api/v1/schedules/"
+DONE: Final = frozenset({codes.CREATED, codes.REPEATED, codes.CHANGED, codes.CANCELLED, codes.TRIGGERED})
 
 
 def location_of(schedule_id: str) -> str:
@@ -49,11 +50,10 @@ def answer(schedule_id: str, decided: Decided | None, warnings: list[str] | None
     """The answer to one change. Raises Answered for what was not done."""
     if decided is None or decided.code == codes.PARKED:
         return accepted(schedule_id, warnings)
-    problem = problem_of(schedule_id, decided)
-    if problem is not None:
-        raise problem
     if decided.code == codes.CANCELLED:
         return Response(status_code=204)
+    if decided.code not in DONE:
+        raise problem_of(schedule_id, decided)
     row = _row(decided)
     if row is None:
         return accepted(schedule_id, warnings)
@@ -74,8 +74,8 @@ def _run_answer(decided: Decided, row: Row) -> Response:
     return Response(answer_json(document), 201, headers, "application/json")
 
 
-def problem_of(schedule_id: str, decided: Decided) -> Answered | None:
-    """The problem document of an outcome that changed nothing, or None."""
+def problem_of(schedule_id: str, decided: Decided) -> Answered:
+    """The problem document of an outcome that changed nothing."""
     row = _row(decided)
     if decided.code == codes.NOT_FOUND:
         return no_schedule(schedule_id)
@@ -95,7 +95,7 @@ def problem_of(schedule_id: str, decided: Decided) -> Answered | None:
     if decided.code == codes.REFUSED:
         field = decided.field or "body"
         return Answered("invalid", f"{field}: {decided.detail}", errors=[Problem(field, decided.detail)])
-    return None
+    return Answered("internal", f"the engine answered {decided.code}, which this gateway does not know")
 
 
 def _too_late(schedule_id: str, decided: Decided, row: Row | None) -> Answered:

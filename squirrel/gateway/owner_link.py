@@ -20,9 +20,9 @@ from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
 from squirrel.wire.owner_link import PATH, Answer, Ask, Await, NotMine, Undecided, decode_answers, encode_asks
 
-POSTS_PER_OWNER_MAX: Final = 4
+POSTS_PER_LANE_MAX: Final = 4
 ASKS_PER_POST_MAX: Final = 2_000  # two full batches
-ASKS_WAITING_MAX: Final = 50_000  # per owner; more than all requests that may be under way
+ASKS_WAITING_MAX: Final = 50_000  # per lane; more than all requests that may be under way
 REFRESH_SECONDS_MIN: Final = 1.0  # a rebalance takes seconds: asking faster only loads the brokers
 CONNECT_SECONDS_MAX: Final = 2.0
 ANSWER_MARGIN_SECONDS: Final = 2.0  # beyond what the owner was asked to wait
@@ -38,19 +38,22 @@ class Directory(Protocol):
 
 
 class _Asked:
-    __slots__ = ("answer", "ask")
+    """One caller's asks, and where the answers to all of them go."""
 
-    def __init__(self, ask: Ask, answer: asyncio.Future[Answer]) -> None:
-        self.ask = ask
-        self.answer = answer
+    __slots__ = ("answers", "asks")
+
+    def __init__(self, asks: Sequence[Ask], answers: asyncio.Future[list[Answer]]) -> None:
+        self.asks = asks
+        self.answers = answers
 
 
-class _Owner:
-    """One owner's waiting asks and the POSTs under way to it."""
+class _Lane:
+    """What waits for one owner, and the POSTs under way to it. Reads have a lane of their own: outcomes may take long."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.waiting: deque[_Asked] = deque()
+        self.asks = 0  # in `waiting`
         self.posts: set[asyncio.Task[None]] = set()
         self.beginning = False
 
@@ -69,7 +72,7 @@ class OwnerLink:
         self.answer_seconds = answer_seconds
         self._session: aiohttp.ClientSession | None = None
         self._map: Mapping[int, str] = {}
-        self._owners: dict[str, _Owner] = {}
+        self._lanes: dict[tuple[str, bool], _Lane] = {}  # by owner, and whether it is for outcomes
         self._refreshing: asyncio.Task[None] | None = None
         self._refreshed_at = float("-inf")
 
@@ -87,14 +90,14 @@ class OwnerLink:
 
     async def close(self) -> None:
         session, self._session = self._session, None
-        tasks = [task for owner in self._owners.values() for task in owner.posts]
+        tasks = [task for lane in self._lanes.values() for task in lane.posts]
         tasks += [self._refreshing] if self._refreshing is not None else []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for owner in self._owners.values():
-            _fail(owner.waiting, Unavailable("the gateway is stopping; send again", 2))
-        self._owners.clear()
+        for lane in self._lanes.values():
+            _fail(lane.waiting, Unavailable("the gateway is stopping; send again", 2))
+        self._lanes.clear()
         if session is not None:
             await session.close()
 
@@ -153,9 +156,10 @@ class OwnerLink:
             raise Unavailable("Kafka does not say who owns the partitions; send again", 2) from None
         finally:
             self._refreshed_at = self._clock.monotonic()
-        for url in set(self._owners) - set(self._map.values()):
-            if not self._owners[url].posts and not self._owners[url].waiting:
-                del self._owners[url]
+        urls = set(self._map.values())
+        for key, lane in list(self._lanes.items()):
+            if key[0] not in urls and not lane.posts and not lane.waiting:
+                del self._lanes[key]
 
     async def _owner_of(self, partition: int) -> str:
         if partition not in self._map:
@@ -166,59 +170,55 @@ class OwnerLink:
             raise Unavailable("no engine owns this schedule's partition now; send again", 2) from None
 
     async def _put(self, url: str, asks: Sequence[Ask]) -> list[Answer]:
-        owner = self._owners.get(url)
-        if owner is None:
-            owner = self._owners[url] = _Owner(url)
-        if len(owner.waiting) + len(asks) > ASKS_WAITING_MAX:
+        key = (url, isinstance(asks[0], Await))
+        lane = self._lanes.get(key)
+        if lane is None:
+            lane = self._lanes[key] = _Lane(url)
+        if lane.asks + len(asks) > ASKS_WAITING_MAX:
             raise Unavailable("more questions wait for the engine than this gateway holds; send again", 1)
-        loop = asyncio.get_running_loop()
-        asked = [_Asked(ask, loop.create_future()) for ask in asks]
-        owner.waiting.extend(asked)
-        self._start(owner)
-        if len(asked) == 1:
-            return [await asked[0].answer]
-        return list(await asyncio.gather(*(each.answer for each in asked)))
+        asked = _Asked(asks, asyncio.get_running_loop().create_future())
+        lane.waiting.append(asked)
+        lane.asks += len(asks)
+        self._start(lane)
+        return await asked.answers
 
-    def _start(self, owner: _Owner) -> None:
-        if owner.waiting and not owner.beginning and len(owner.posts) < POSTS_PER_OWNER_MAX:
-            owner.beginning = True
-            task = asyncio.get_running_loop().create_task(self._post(owner))
-            owner.posts.add(task)
-            task.add_done_callback(lambda done: self._posted(owner, done))
+    def _start(self, lane: _Lane) -> None:
+        if lane.waiting and not lane.beginning and len(lane.posts) < POSTS_PER_LANE_MAX:
+            lane.beginning = True
+            task = asyncio.get_running_loop().create_task(self._post(lane))
+            lane.posts.add(task)
+            task.add_done_callback(lambda done: self._posted(lane, done))
 
-    def _posted(self, owner: _Owner, task: asyncio.Task[None]) -> None:
-        owner.posts.discard(task)
-        self._start(owner)
+    def _posted(self, lane: _Lane, task: asyncio.Task[None]) -> None:
+        lane.posts.discard(task)
+        self._start(lane)
 
-    async def _post(self, owner: _Owner) -> None:
-        owner.beginning = False
-        asked: list[_Asked] = []
-        while owner.waiting and len(asked) < ASKS_PER_POST_MAX:
-            each = owner.waiting.popleft()
-            if not each.answer.done():
-                asked.append(each)
-        self._start(owner)
-        if not asked:
+    async def _post(self, lane: _Lane) -> None:
+        lane.beginning = False
+        taken: list[_Asked] = []
+        asks: list[Ask] = []
+        while lane.waiting and len(asks) < ASKS_PER_POST_MAX:
+            asked = lane.waiting.popleft()
+            lane.asks -= len(asked.asks)
+            if not asked.answers.done():
+                taken.append(asked)
+                asks.extend(asked.asks)
+        self._start(lane)
+        if not taken:
             return
         try:
-            answers = decode_answers(await self._exchange(owner.url, encode_asks([each.ask for each in asked])))
-            if len(answers) != len(asked):
-                raise OwnerUnreachable(f"the owner answered {len(answers)} of {len(asked)} questions", 1)
+            answers = decode_answers(await self._exchange(lane.url, encode_asks(asks)))
+            if len(answers) != len(asks):
+                raise OwnerUnreachable(f"the owner answered {len(answers)} of {len(asks)} questions", 1)
         except asyncio.CancelledError:
-            _fail(asked, Unavailable("the gateway is stopping; send again", 2))
+            _fail(taken, Unavailable("the gateway is stopping; send again", 2))
             raise
         except TimeoutError:
-            # The command stands in Kafka: what is late is only the news of it.
-            for each in asked:
-                if not each.answer.done() and isinstance(each.ask, Await):
-                    each.answer.set_result(Undecided())
-            _fail(asked, OwnerUnreachable("the owner of this schedule did not answer in time; send again", 2))
+            _late(taken)
         except (aiohttp.ClientError, OSError, msgspec.MsgspecError, Unavailable) as error:
-            _fail(asked, OwnerUnreachable(f"the owner of this schedule cannot be reached ({type(error).__name__})", 2))
+            _fail(taken, OwnerUnreachable(f"the owner of this schedule cannot be reached ({type(error).__name__})", 2))
         else:
-            for each, answer in zip(asked, answers, strict=True):
-                if not each.answer.done():
-                    each.answer.set_result(answer)
+            _hand_out(taken, answers)
 
     async def _exchange(self, url: str, body: bytes) -> bytes:
         if self._session is None:
@@ -229,7 +229,24 @@ class OwnerLink:
             return await response.read()
 
 
-def _fail(asked: Sequence[_Asked] | deque[_Asked], error: Exception) -> None:
-    for each in asked:
-        if not each.answer.done():
-            each.answer.set_exception(error)
+def _hand_out(taken: Sequence[_Asked], answers: list[Answer]) -> None:
+    start = 0
+    for asked in taken:
+        end = start + len(asked.asks)
+        if not asked.answers.done():
+            asked.answers.set_result(answers[start:end])
+        start = end
+
+
+def _late(taken: Sequence[_Asked]) -> None:
+    """No answer in time. Of a command that is no failure: it stands in Kafka, and what is late is only the news of it."""
+    for asked in taken:
+        if not asked.answers.done() and isinstance(asked.asks[0], Await):
+            asked.answers.set_result([Undecided()] * len(asked.asks))
+    _fail(taken, OwnerUnreachable("the owner of this schedule did not answer in time; send again", 2))
+
+
+def _fail(taken: Sequence[_Asked] | deque[_Asked], error: Exception) -> None:
+    for asked in taken:
+        if not asked.answers.done():
+            asked.answers.set_exception(error)
