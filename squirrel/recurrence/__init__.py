@@ -9,19 +9,26 @@ Never: reads a clock, adds the spread to a slot, counts `max_runs`, or decides w
 """
 
 from squirrel.recurrence.business import Calendar, CalendarLookup
+from squirrel.recurrence.clock_warnings import warnings
+from squirrel.recurrence.explain import explain
+from squirrel.recurrence.presets import PRESETS, Preset
 from squirrel.recurrence.problem import RuleError
 from squirrel.recurrence.rule import Rule, compile_rule, spread_offset_ms, upcoming
 from squirrel.recurrence.zone import tzdata_version
 from squirrel.recurrence.zone_names import zone_names
 
 __all__ = [
+    "PRESETS",
     "Calendar",
     "CalendarLookup",
+    "Preset",
     "Rule",
     "RuleError",
     "compile_rule",
+    "explain",
     "spread_offset_ms",
     "tzdata_version",
     "upcoming",
+    "warnings",
     "zone_names",
 ]

@@ -115,7 +115,7 @@ def _locals(expression: str, low: datetime, high: datetime) -> list[datetime]:
 @quick
 @given(
     expression=expressions(),
-    start=st.datetimes(datetime(2009, 1, 1), datetime(2032, 1, 1)).map(
+    start=st.datetimes(datetime.fromisoformat("2009-01-01"), datetime.fromisoformat("2032-01-01")).map(
         lambda each: each.replace(second=0, microsecond=0)
     ),
 )
@@ -151,7 +151,7 @@ def test_zones(expression: str, zone_change: tuple[str, datetime], hours: int, p
 @quick
 @given(
     expression=expressions().filter(lambda each: not set(each) & set("LW#")),
-    start=st.datetimes(datetime(2009, 1, 1), datetime(2032, 1, 1)),
+    start=st.datetimes(datetime.fromisoformat("2009-01-01"), datetime.fromisoformat("2032-01-01")),
 )
 def test_croniter_agrees(expression: str, start: datetime) -> None:
     # croniter reads a range of one (`7-7`) as everything and a wrapped one as two; neither is generated here.

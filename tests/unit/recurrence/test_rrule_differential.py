@@ -72,7 +72,9 @@ def rules(draw: st.DrawFn, frequencies: tuple[str, ...]) -> str:
     return ";".join(f"{part}={value}" for part, value in parts.items())
 
 
-starts = st.datetimes(datetime(1996, 1, 1), datetime(2030, 1, 1)).map(lambda each: each.replace(microsecond=0))
+starts = st.datetimes(datetime.fromisoformat("1996-01-01"), datetime.fromisoformat("2030-01-01")).map(
+    lambda each: each.replace(microsecond=0)
+)
 quick = settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck), print_blob=True)
 
 
