@@ -48,7 +48,7 @@ class HttpCaller:
         ending = await self._exchange(prepared, attempt, target, started_ms, deadline)
         if isinstance(ending, Failure):
             return self._failed(ending, started_ms)
-        return self._answered(ending, started_ms, target.success_below)
+        return self._answered(ending, started_ms, target)
 
     async def _exchange(
         self, prepared: Prepared, attempt: Attempt, target: HttpTarget, now_ms: int, deadline: float
@@ -104,13 +104,15 @@ class HttpCaller:
             retryable=failure_is_retryable(failure.error_type),
         )
 
-    def _answered(self, answer: Answer, started_ms: int, success_below: int) -> Outcome:
+    def _answered(self, answer: Answer, started_ms: int, target: HttpTarget) -> Outcome:
         finished_ms = self._clock.now_ms()
         headers: dict[str, str] = {}
         for raw_name, raw_value in answer.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        state = state_of(answer.status, success_below)
+        state = state_of(answer.status, target.success_below)
+        if state == "gone" and target.retry_4xx:
+            state = "failed"
         succeeded = state == "succeeded"
         return Outcome(
             state=state,
@@ -123,5 +125,5 @@ class HttpCaller:
             error_type=None if succeeded else "status",
             error_detail="" if succeeded else f"the target answered {answer.status}",
             retry_after_ms=retry_after_ms(answer.status, headers.get("retry-after"), finished_ms),
-            retryable=state == "failed" and status_is_retryable(answer.status),
+            retryable=state == "failed" and (target.retry_4xx or status_is_retryable(answer.status)),
         )

@@ -191,7 +191,11 @@ def _merged_target(
         entries["headers"] = (patch["headers"][0], _merged_headers(before["headers"][1], patch["headers"][1]))
     entries = {name: entry for name, entry in entries.items() if entry[1] is not None}
     made = parse_target(entries, "target", policy, problems, headers_of(target))
-    extra = {name: getattr(target, name) for name in ("body", "success_below") if before and hasattr(target, name)}
+    extra = {
+        name: getattr(target, name)
+        for name in ("body", "success_below", "retry_4xx")
+        if before and hasattr(target, name)
+    }
     return replace(made, **extra) if made is not None and extra else made
 
 
