@@ -31,7 +31,8 @@ def warnings(
     """Sentences about a rule between an instant and its last slot given (the coming year when none is given).
 
     Clock changes that touch one of its local times, and parts of the rule that mean something else than they look like.
-    At most 10. `created_ms` is the schedule's creation, `from_ms` for one not made yet. A rule that goes by elapsed time has nothing to warn of.
+    At most 10. `created_ms` is the schedule's creation, `from_ms` for one not made yet. Rules that go by elapsed time have
+    nothing to warn of.
     """
     rule = compile_rule(when, created_ms=from_ms if created_ms is None else created_ms, calendars=calendars)
     found = list(_about_text(when))

@@ -16,8 +16,8 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  local times are naive
 CHANGES = tuple(
     (zone, datetime.fromisoformat(day))
     for zone, day in (
-        ("Africa/Casablanca", "2027-02-07"),
-        ("Africa/Casablanca", "2027-03-14"),
+        ("Africa/Casablanca", "2025-02-23"),
+        ("Africa/Casablanca", "2025-04-06"),
         ("America/New_York", "2027-03-14"),
         ("America/New_York", "2027-11-07"),
         ("America/Sao_Paulo", "2018-11-04"),
