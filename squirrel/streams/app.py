@@ -64,6 +64,7 @@ class LaneApp(faust.App):
         self.settings = settings
         self.failure: BaseException | None = None
         self.rebalancing_since: float | None = settings.clock.monotonic()  # monotonic; None while the group is settled
+        self.settled_at: float | None = None  # monotonic; the last assignment
         self.offsets = Offsets(self._commit_marks, self.fail, settings.commit_seconds)
         self.ownership = Ownership(settings, self.offsets, self.fail, lambda: self._thread, self._flow)
         super().__init__(
@@ -119,6 +120,14 @@ class LaneApp(faust.App):
         workers = [worker for worker in self.ownership.workers() if worker.busy_since is not None]
         return [(worker.busy_topic, worker.number, worker.busy_since or 0.0) for worker in workers]
 
+    def heartbeat_at(self) -> float | None:
+        """Monotonic, the last time Kafka heard this member; None while the group is not settled. From any thread."""
+        settled_at = self.settled_at
+        if settled_at is None or self.rebalancing_since is not None:
+            return None
+        beat_at: float | None = self._thread.heartbeat_at
+        return settled_at if beat_at is None else max(beat_at, settled_at)
+
     def fail(self, error: BaseException) -> None:
         """The process must end: nothing more is handed out or committed, and `on_fatal` is told once. Main loop only."""
         if self.failure is not None:
@@ -155,6 +164,7 @@ class LaneApp(faust.App):
             self.consumer_generation_id = generation
             await self.ownership.assign(assigned, generation)
             self.rebalancing = False
+            self.settled_at = self.settings.clock.monotonic()
             self.rebalancing_since = None
             await self.on_partitions_assigned.send(assigned)
         except Exception as error:  # noqa: BLE001 - as above

@@ -32,6 +32,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
 
     app: Any  # the LaneApp
     consumer: Any
+    heartbeat_at: float | None = None  # monotonic; None before the first one
 
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         settings = self.app.settings
@@ -52,6 +53,20 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             rebalance_timeout_ms=int(settings.rebalance_seconds * 1000),
             max_poll_interval_ms=86_400_000,  # a lane that stands still is the watchdog's business, not a silent leave
         )
+
+    async def on_start(self) -> None:
+        """Here: also notes every heartbeat that the coordinator took; aiokafka keeps that to itself."""
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        beat = coordinator._do_heartbeat
+
+        async def noted() -> bool:
+            taken: bool = await beat()
+            if taken:
+                self.heartbeat_at = self.app.settings.clock.monotonic()
+            return taken
+
+        coordinator._do_heartbeat = noted
 
     async def across(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs `work` in the consumer's thread and waits for it on the main loop."""

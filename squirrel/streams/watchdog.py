@@ -33,6 +33,8 @@ class Watched(Protocol):
 
     def busy(self) -> list[tuple[str, int, float]]: ...
 
+    def heartbeat_at(self) -> float | None: ...
+
 
 class Watchdog:
     """Calls `end(reason)` once, from its thread, when a check fails; `end` must end the process without the loop's help."""
@@ -53,9 +55,18 @@ class Watchdog:
         self._checks.append(check)
 
     def watch_app(
-        self, app: Watched, *, rebalance_seconds: float = REBALANCE_SECONDS_MAX, lane_seconds: float = LANE_SECONDS_MAX
+        self,
+        app: Watched,
+        *,
+        rebalance_seconds: float = REBALANCE_SECONDS_MAX,
+        lane_seconds: float = LANE_SECONDS_MAX,
+        silent_seconds: float | None = None,
     ) -> None:
-        """A rebalance that does not end, a crash nobody acted on, a lane that holds its batch and does nothing."""
+        """A rebalance that does not end, a crash nobody acted on, a lane that holds its batch and does nothing.
+
+        `silent_seconds`, for an owner whose writes must not meet another owner's: end when Kafka took no heartbeat for that
+        long, because it gives the partitions away after the session timeout whether we know it or not.
+        """
 
         def check(now: float) -> str | None:
             if app.crashed and app.failure is None:
@@ -63,6 +74,9 @@ class Watchdog:
             since = app.rebalancing_since
             if since is not None and now - since > rebalance_seconds:
                 return f"the group has been rebalancing for {now - since:.0f} s"
+            heartbeat_at = app.heartbeat_at()
+            if silent_seconds is not None and heartbeat_at is not None and now - heartbeat_at > silent_seconds:
+                return f"Kafka has taken no heartbeat for {now - heartbeat_at:.1f} s"
             for topic, partition, busy_since in app.busy():
                 if now - busy_since > lane_seconds:
                     return f"the lane of {topic}/{partition} has held one batch for {now - busy_since:.0f} s"

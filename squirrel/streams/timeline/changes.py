@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from squirrel.model.schedule import decode_row_head
 from squirrel.streams.timeline.keys import derived_keys
 
-_S: Final = b"S"
-_W: Final = b"W"
+_NONE: Final[Sequence[bytes]] = ()
 
 
 class Change(NamedTuple):
@@ -17,8 +16,8 @@ class Change(NamedTuple):
 
     key: bytes
     value: bytes | None
-    old_derived: list[bytes]
-    new_derived: list[bytes]
+    old_derived: Sequence[bytes]
+    new_derived: Sequence[bytes]
 
 
 def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes, bytes | None]) -> list[Change]:
@@ -28,21 +27,21 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
     change removes what its first one added. Records that are neither S nor W (the marker) change nothing.
     """
     out: list[Change] = []
-    derived_now: dict[bytes, list[bytes]] = {}
+    derived_now: dict[bytes, Sequence[bytes]] = {}
     for key, value in records:
-        if key[:1] == _S:
+        if key.startswith(b"S"):
             before = derived_now.get(key)
             if before is None:
                 held = old.get(key)
-                before = [] if held is None else derived_keys(decode_row_head(held))
-            after = [] if value is None else derived_keys(decode_row_head(value))
+                before = _NONE if held is None else derived_keys(decode_row_head(held))
+            after = _NONE if value is None else derived_keys(decode_row_head(value))
             derived_now[key] = after
             out.append(Change(key, value, before, after))
-        elif key[:1] == _W:
-            out.append(Change(key, value, [], []))
+        elif key.startswith(b"W"):
+            out.append(Change(key, value, _NONE, _NONE))
     return out
 
 
 def row_keys(records: Iterable[tuple[bytes, bytes | None]]) -> list[bytes]:
     """The distinct S keys among records, in order: what must be looked up before `changes_of`."""
-    return list(dict.fromkeys(key for key, _ in records if key[:1] == _S))
+    return list(dict.fromkeys(key for key, _ in records if key.startswith(b"S")))

@@ -90,6 +90,12 @@ def x_prefix(namespace: str, kind: bytes, value: str) -> bytes:
     return b"X%b\0%b%b\0" % (namespace.encode(), kind, escaped)
 
 
+@lru_cache(maxsize=8192)
+def _prefixes_of_all(namespace: str, state: State, event: str) -> tuple[bytes, bytes]:
+    """The two lists that every row is in; one look-up for both."""
+    return x_prefix(namespace, STATE_KIND, state), x_prefix(namespace, EVENT_KIND, event)
+
+
 def x_after(prefix: bytes, created_ms: int, schedule_id: str) -> bytes:
     """The key of one entry in a list; given as `after` to a scan it makes the next page."""
     return prefix + _DUE(_INVERTED_MAX - created_ms) + schedule_id.encode()
@@ -132,8 +138,9 @@ def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
     if state is State.UNKNOWN:
         return keys
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
-    keys.append(x_prefix(namespace, STATE_KIND, state) + entry)
-    keys.append(x_prefix(namespace, EVENT_KIND, event) + entry)
+    by_state, by_event = _prefixes_of_all(namespace, state, event)
+    keys.append(by_state + entry)
+    keys.append(by_event + entry)
     if tags:
         keys.extend([x_prefix(namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
     if runs:

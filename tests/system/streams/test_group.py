@@ -271,6 +271,16 @@ async def test_outsiders_find_the_owner_of_a_partition(world: World) -> None:
     assert await eventually(lambda: _no_owners(world), what="nobody left")
 
 
+async def test_heartbeats_that_kafka_took_are_known(world: World) -> None:
+    one = world.member("one", heartbeat_seconds=0.1)
+    assert one.app.heartbeat_at() is None
+    async with world.running(one):
+        await one.ready(*ALL)
+        first = one.app.heartbeat_at()
+        assert first is not None
+        await eventually(lambda: (one.app.heartbeat_at() or 0) > first, what="the next one")
+
+
 async def test_state_on_disk_is_preferred(world: World) -> None:
     one, two = world.member("one"), world.member("two", held=(0, 2))
     async with world.running(one, two):

@@ -32,16 +32,20 @@ class App:
         self.rebalancing_since: float | None = None
         self.crashed = False
         self.lanes: list[tuple[str, int, float]] = []
+        self.beat_at: float | None = None
 
     def busy(self) -> list[tuple[str, int, float]]:
         return self.lanes
+
+    def heartbeat_at(self) -> float | None:
+        return self.beat_at
 
 
 async def ended(app: App, clock: Hand, seconds: float) -> str:
     """Moves the clock in steps small enough for the loop to follow, and gives the reason of the end, if any."""
     reasons: list[str] = []
     watchdog = Watchdog(clock, lambda error: reasons.append(str(error)), stall_seconds=5.0)
-    watchdog.watch_app(app)
+    watchdog.watch_app(app, silent_seconds=10.0)
     watchdog.start()
     looked: list[float] = []
     watchdog.watch(looked.append)
@@ -63,7 +67,7 @@ async def test_a_process_that_works_is_left_alone() -> None:
     clock = Hand()
     app = App()
     app.lanes = [("commands", 1, clock.seconds)]
-    app.rebalancing_since = clock.seconds
+    app.rebalancing_since = app.beat_at = clock.seconds
     assert await ended(app, clock, 10) == ""
 
 
@@ -79,6 +83,13 @@ async def test_a_lane_that_holds_its_batch() -> None:
     app = App()
     app.lanes = [("commands", 1, clock.seconds - LANE_SECONDS_MAX)]
     assert "the lane of commands/1 has held one batch" in await ended(app, clock, 3)
+
+
+async def test_an_owner_that_kafka_does_not_hear() -> None:
+    clock = Hand()
+    app = App()
+    app.beat_at = clock.seconds - 9
+    assert "taken no heartbeat for" in await ended(app, clock, 3)
 
 
 async def test_a_crash_nobody_acted_on() -> None:
