@@ -109,7 +109,7 @@ async def test_put_replaces_and_patch_merges(api: httpx.AsyncClient) -> None:
 
 async def test_too_late_says_which_run(api: httpx.AsyncClient, world: World) -> None:
     await create(api, id="a", when={"in_seconds": 0})
-    await wait_for_execution(world)
+    await world.emitted()
     late = await api.patch("/api/v1/schedules/a", json={"message": 2})
     assert late.status_code == 409
     assert late.json()["run"]["state"] == "in_flight"
@@ -117,15 +117,6 @@ async def test_too_late_says_which_run(api: httpx.AsyncClient, world: World) -> 
     await world.finish()
     over = await api.delete("/api/v1/schedules/a")
     assert (over.status_code, over.json()["run"]["state"]) == (409, "succeeded")
-
-
-async def wait_for_execution(world: World) -> None:
-    from tests.eventually import eventually
-
-    def emitted() -> bool:
-        return any(topic == "executions" for topic, _ in world.log.records)
-
-    await eventually(emitted)
 
 
 async def test_pause_resume_trigger_delete(api: httpx.AsyncClient) -> None:

@@ -12,6 +12,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,7 +21,7 @@ import httpx
 from aiohttp import web
 from fastapi import FastAPI
 
-from squirrel.engine.owner import Counters, EngineParts, TopicNames
+from squirrel.engine.owner import Counters, EngineParts
 from squirrel.engine.shell import Engine
 from squirrel.gateway.app import create_app
 from squirrel.gateway.deps import GatewayDeps, GatewaySettings
@@ -35,10 +36,18 @@ from squirrel.wire.owner_link import PATH
 from squirrel.wire.public import Result, encode_public
 from squirrel.wire.records import decode_execution
 from squirrel.wire.route_book import DEFINITIONS_PARTITION, RouteBook
+from tests.eventually import eventually
 
 PARTITIONS = 4
 NOW_MS = 1_800_000_000_000
-TOPICS = TopicNames(
+
+
+def parts_of(**given: Any) -> EngineParts:
+    names = {each.name for each in fields(EngineParts)}
+    return EngineParts(**{name: value for name, value in given.items() if name in names})
+
+
+TOPICS = SimpleNamespace(
     commands="commands",
     results="results",
     changelog="changelog",
@@ -46,8 +55,9 @@ TOPICS = TopicNames(
     completions="completions",
     dead_letters="dead-letters",
     refused="refused",
+    definitions="definitions",
 )
-DEFINITIONS = "definitions"
+DEFINITIONS = TOPICS.definitions
 TOKEN = "between-services"
 HOOK = {"type": "http", "url": "https://hooks.example.com/hook"}
 
@@ -165,7 +175,9 @@ class World:
         self._ids = itertools.count(1)
         book = RouteBook(self.definitions)
         self.engine = Engine(
-            EngineParts(
+            parts_of(
+                calendars=lambda _: lambda _: None,
+                listeners=lambda *_: (),
                 store=TimelineStore(folder / "timeline"),
                 writer=self.log,
                 topics=TOPICS,
@@ -224,6 +236,10 @@ class World:
         if self.link_down:
             return web.Response(status=503)
         return web.Response(body=await self.engine.answer(await request.read()))
+
+    async def emitted(self) -> None:
+        """Returns once the engine has emitted a run."""
+        await eventually(lambda: any(topic == TOPICS.executions for topic, _ in self.log.records))
 
     async def finish(self, state: str = "succeeded", *, record: bool = True, status: int = 200) -> str:
         """An executor's word on the newest emitted attempt: to the engine, and, when `record`, to the history."""
@@ -291,6 +307,8 @@ async def running_world(folder: Path) -> AsyncIterator[World]:
     try:
         yield world
     finally:
+        if feeding.done():
+            await feeding  # what ended it is what the test should show
         feeding.cancel()
         for partition in range(PARTITIONS):
             await world.engine.on_revoked(partition)
