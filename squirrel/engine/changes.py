@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from squirrel.engine import children, runs
-from squirrel.engine.slots import plan_first_slot, wake_of
+from squirrel.engine import children, events, groups, runs
+from squirrel.engine.slots import plan_first_slot, slot_after, wake_of
 from squirrel.engine.work import Work
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import run_id
-from squirrel.model.limits import OPEN_RUNS_MAX, PARK_MS, PARKED_COMMANDS_MAX
-from squirrel.model.schedule import FINAL, Awaited, OpenRun, Row, RunState, Spec, State, is_recurring
+from squirrel.model.limits import (
+    OPEN_RUNS_MAX,
+    PARK_MS,
+    PARKED_COMMANDS_MAX,
+    REVISION_BYTES_KEPT_MAX,
+    REVISIONS_KEPT_MAX,
+)
+from squirrel.model.schedule import FINAL, Awaited, OpenRun, Revision, Row, RunState, Spec, State, is_recurring
 from squirrel.model.when import When
+from squirrel.recurrence import RuleError
 from squirrel.wire import owner_link as codes
 from squirrel.wire.documents import apply_patch
 from squirrel.wire.records import Command, encode_command
+
+REVIVE = "revive"  # the seeds' PUT and DELETE reach a schedule that is over: started again, or taken off the lists
 
 
 def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | None:
@@ -20,6 +29,10 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
     spec = command.spec
     if spec is None:
         work.refuse(command, "invalid", "", "the create carries no schedule")
+        return None
+    if row is not None and row.moved_to:
+        work.refuse(command, "conflict", "id", f"{command.id} exists in the group {row.moved_to}")
+        work.decide(offset, command, codes.CONFLICT)
         return None
     if row is not None and row.state is not State.UNKNOWN:
         same_content = command.fingerprint != "" and row.fingerprint == command.fingerprint
@@ -46,6 +59,7 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
         rule_ms=command.accepted_ms,
     )
     begin(work, made)
+    groups.place(work, made)
     work.put(made)
     work.decide(offset, command, codes.CREATED, made)
     return made
@@ -59,9 +73,11 @@ def begin(work: Work, row: Row) -> None:
         row.slot_ms = None
         children.subscribe_to_parents(work, row)
     else:
-        problem = plan_first_slot(row)
+        problem = plan_first_slot(row, work.calendars(row.namespace))
         if problem is not None:
             runs.fail(work, row, f"{problem.field}: {problem.reason}")
+        elif events.listens(row):
+            events.announce(work, row)
         elif row.slot_ms is None and not row.runs:
             runs.stop(work, row, State.FINISHED, "the rule has no slot after now")
     row.wake_ms = wake_of(row)
@@ -108,19 +124,18 @@ def update(work: Work, row: Row, command: Command, offset: int) -> None:
     spec = _changed_spec(work, row, command, offset)
     if spec is None:
         return
-    if row.state in (State.FINISHED, State.CANCELLED) or (_has_started(row) and command.force != "next"):
+    revived = command.force == REVIVE and row.state in (State.FINISHED, State.CANCELLED)
+    is_over = row.state in (State.FINISHED, State.CANCELLED) and not revived
+    if is_over or (_has_started(row) and command.force not in ("next", REVIVE)):
         too_late(work, row, command, offset)
         return
     rule_changed = spec.when != row.spec.when
-    row.revision += 1
-    row.spec = spec
-    row.event = spec.event
-    row.tags = spec.tags
+    revise(work, row, spec)
     row.fingerprint = command.fingerprint
     row.updated_ms = max(command.accepted_ms, row.updated_ms)
     row.command_offset = offset
-    if row.state is State.FAILED:
-        row.state, row.reason, row.expires_ms = State.ACTIVE, "", None
+    if row.state is State.FAILED or revived:
+        row.state, row.reason, row.expires_ms, row.slots = State.ACTIVE, "", None, 0
         rule_changed = True
     if rule_changed:
         row.rule_ms = command.accepted_ms if spec.when.in_seconds is not None else row.created_ms
@@ -131,9 +146,33 @@ def update(work: Work, row: Row, command: Command, offset: int) -> None:
     work.decide(offset, command, codes.CHANGED, row)
 
 
+def revise(work: Work, row: Row, spec: Spec) -> None:
+    """The next revision; the former one is kept, oldest ones leave first."""
+    row.revisions.append(Revision(row.revision, work.now_ms, row.spec))
+    while len(row.revisions) > REVISIONS_KEPT_MAX or _kept_bytes(row) > REVISION_BYTES_KEPT_MAX:
+        row.revisions.pop(0)
+    events.forget(work, row)
+    row.revision += 1
+    row.spec = spec
+    row.event = spec.event
+    row.tags = spec.tags
+    events.announce(work, row)
+
+
+def _kept_bytes(row: Row) -> int:
+    return sum(len(each.spec.message) + len(each.spec.metadata) + 256 for each in row.revisions)
+
+
 def _changed_spec(work: Work, row: Row, command: Command, offset: int) -> Spec | None:
     if command.op == "update":
         return command.spec
+    if command.op == "rollback":
+        found = next((each.spec for each in row.revisions if each.revision == command.revision), None)
+        if found is None:
+            kept = ", ".join(str(each.revision) for each in row.revisions) or "none"
+            problem = Problem("revision", f"revision {command.revision} is not kept; these are: {kept}")
+            work.decide(offset, command, codes.REFUSED, row, problem=problem)
+        return found
     try:
         return apply_patch(row.spec, command.patch, schedule_id=row.id, now_ms=command.accepted_ms)
     except Refused as refused:
@@ -154,7 +193,8 @@ def cancel(work: Work, row: Row, command: Command, offset: int) -> None:
         work.decide(offset, command, codes.CANCELLED, row)
         return
     in_flight = any(run.state is RunState.IN_FLIGHT for run in row.runs)
-    if row.state is State.FINISHED or (in_flight and not is_recurring(row.spec.when)):
+    is_over = row.state is State.FINISHED and command.force != REVIVE
+    if is_over or (in_flight and not is_recurring(row.spec.when)):
         too_late(work, row, command, offset)
         return
     reason = "cancelled"
@@ -231,6 +271,24 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     runs.settle(work, row)
     still_open = next((open_run for open_run in row.runs if open_run.id == run.id), None)
     work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open)
+
+
+def hear(work: Work, row: Row, command: Command) -> None:
+    """A run of an event that this schedule listens to reached an outcome."""
+    events.heard(work, row, command)
+    runs.settle(work, row)
+
+
+def replan(work: Work, row: Row) -> None:
+    """A calendar that the rule names has changed: the next slot is asked for again."""
+    if row.state not in (State.ACTIVE, State.PAUSED) or row.slot_ms is None or not row.spec.when.exclude:
+        return
+    try:
+        # From just before the slot that is planned, or from now where the calendar gave a day back.
+        row.slot_ms = slot_after(row, min(row.slot_ms - 1, work.now_ms), work.calendars(row.namespace))
+    except RuleError as error:
+        runs.fail(work, row, f"{error.field}: {error.reason}")
+    runs.settle(work, row)
 
 
 def release(work: Work, row: Row, command: Command) -> None:

@@ -46,17 +46,23 @@ def subscribe_to_parents(work: Work, row: Row) -> None:
                     park=True,
                     child=row.id,
                     on=parent.on,
+                    child_home=row.spec.group or "",
                 )
             )
+
+
+def wait_text(on: str, group: str) -> str:
+    """What a W row holds: the outcome awaited and, for a child in a group, where it lives."""
+    return f"{on}\0{group}" if group else on
 
 
 def subscribed(work: Work, parent: Row, command: Command) -> None:
     """At the parent: remember the child, or tell it at once when the parent is over."""
     if parent.state in FINAL and not parent.runs and not parent.releasing:
         outcome, finished_ms = _final_outcome(parent)
-        work.orders.append(release_order(work, parent.namespace, parent.id, command.child, outcome, finished_ms))
+        work.orders.append(release_order(work, parent, (command.child, command.child_home), outcome, finished_ms))
         return
-    work.add_waiter(parent.namespace, parent.id, command.child, command.on)
+    work.add_waiter(parent.namespace, parent.id, command.child, wait_text(command.on, command.child_home))
     parent.has_children = True
     work.put(parent)
 
@@ -69,15 +75,16 @@ def _final_outcome(parent: Row) -> tuple[str, int]:
     return "failure", parent.updated_ms
 
 
-def release_order(work: Work, namespace: str, parent: str, child: str, outcome: str, finished_ms: int) -> Command:
-    """Tell `child` that `parent` reached `outcome` at `finished_ms`."""
+def release_order(work: Work, parent: Row, child: tuple[str, str], outcome: str, finished_ms: int) -> Command:
+    """Tell `child` (id and group) that `parent` reached `outcome` at `finished_ms`."""
     return Command(
         op="release",
-        namespace=namespace,
-        id=child,
-        command_id=f"{parent}/{finished_ms}/{outcome}",
+        namespace=parent.namespace,
+        id=child[0],
+        command_id=f"{parent.id}/{finished_ms}/{outcome}",
         accepted_ms=work.now_ms,
-        child=parent,
+        home=child[1],
+        child=parent.id,
         outcome=outcome,
         finished_ms=finished_ms,
     )
@@ -95,11 +102,12 @@ def tell(work: Work, parent: Row) -> None:
         telling = parent.releasing[0]
         over = parent.state in FINAL and not parent.runs and len(parent.releasing) == 1
         page = work.waiting_children(parent.namespace, parent.id, telling.after_child, RELEASE_BATCH_MAX)
-        for child, on in page:
+        for child, waits in page:
+            on, _, group = waits.partition("\0")
             if over or satisfies(on, telling.outcome):
                 work.drop_waiter(parent.namespace, parent.id, child)
-                order = release_order(work, parent.namespace, parent.id, child, telling.outcome, telling.finished_ms)
-                work.orders.append(order)
+                told = (child, group)
+                work.orders.append(release_order(work, parent, told, telling.outcome, telling.finished_ms))
         if len(page) == RELEASE_BATCH_MAX:
             last_child = page[-1][0]
             parent.releasing[0] = Releasing(telling.outcome, telling.finished_ms, last_child)

@@ -19,9 +19,11 @@ from squirrel.engine.work import Work
 from squirrel.model.clock import Clock
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.model.target import Route
+from squirrel.recurrence import CalendarLookup
 from squirrel.streams.timeline.changes import Change
 from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
 from squirrel.streams.timeline.store import TimelineStore
+from squirrel.wire.listeners import Listener
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, cloud_event_headers, encode_public, refused_record
 from squirrel.wire.records import Command, Undecodable, decode_command, encode_command, encode_execution
@@ -50,6 +52,7 @@ class TopicNames:
     completions: str
     dead_letters: str
     refused: str
+    definitions: str
 
 
 @dataclass(slots=True)
@@ -87,6 +90,8 @@ class EngineParts:
     refused_partitions: int
     clock: Clock
     route: Callable[[str, str], Route | None]
+    calendars: Callable[[str], CalendarLookup]
+    listeners: Callable[[str, str], Sequence[Listener]]
     draw: Callable[[], float]
     counters: Counters
     emit_ahead_ms: int
@@ -175,6 +180,8 @@ class Owner:
             draw=self.parts.draw,
             route=self.parts.route,
             children=self._children,
+            calendars=self.parts.calendars,
+            listeners=self.parts.listeners,
         )
 
     def _children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:
@@ -233,8 +240,12 @@ class Owner:
         if work.dead_letters:
             outgoing[topics.dead_letters, self.partition] = [dead_letter_record(item) for item in work.dead_letters]
         for order in work.orders:
-            number = partition_of(order.namespace, order.id, self.parts.partitions)
+            number = partition_of(order.namespace, order.home or order.id, self.parts.partitions)
+            if order.op == "place" and number == self.partition:
+                continue  # the group lives where the id does: the row itself is there
             outgoing[topics.commands, number].append((order.id.encode(), encode_command(order), ()))
+        if work.definitions:
+            outgoing[topics.definitions, 0] = [(key.encode(), value, ()) for key, value in work.definitions.items()]
         refused = (topics.refused, self.partition % self.parts.refused_partitions)
         for refusal in work.refusals:
             value = encode_command(refusal.command)

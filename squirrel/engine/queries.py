@@ -25,6 +25,7 @@ from squirrel.wire.owner_link import (
     Stats,
     Undecided,
 )
+from squirrel.wire.records import Command
 
 if TYPE_CHECKING:
     from squirrel.engine.owner import EngineParts, Owner
@@ -149,3 +150,22 @@ def _find_run(parts: EngineParts, partitions: Iterable[int], ask: FindRun) -> Fo
             schedule_id = x_entry(prefix, key)[1]
             return Found(parts.store.get_many(partition, [s_key(ask.namespace, schedule_id)])[0])
     return Found(None)
+
+
+async def calendar_users(parts: EngineParts, partition: int, namespace: str, name: str) -> list[Command]:
+    """Orders to re-plan the schedules of a partition whose rule names the calendar."""
+    found: list[Command] = []
+    prefix = x_prefix(namespace, STATE_KIND, State.ACTIVE)
+    start: bytes | None = None
+    while True:
+        page = parts.store.scan(partition, prefix, start, SCAN_PAGE)
+        keys = [s_key(namespace, x_entry(prefix, key)[1]) for key, _ in page]
+        for value in parts.store.get_many(partition, keys):
+            row = decode_row(value) if value is not None else None
+            if row is not None and name in row.spec.when.exclude:
+                now_ms = parts.clock.now_ms()
+                found.append(Command("replan", namespace, row.id, f"calendar/{name}/{now_ms}", now_ms))
+        if len(page) < SCAN_PAGE:
+            return found
+        start = page[-1][0]
+        await asyncio.sleep(0)  # firing goes on meanwhile

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from squirrel.engine import children
-from squirrel.engine.slots import due_of, queued_run, take_due_slot, wake_of
+from squirrel.engine import children, events
+from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
 from squirrel.model.ids import run_id
@@ -26,9 +26,10 @@ def fire_due(work: Work, row: Row) -> None:
     for run in tuple(row.runs):
         if run.state is RunState.RETRY_WAIT and run.due_ms <= work.horizon_ms and _may_call(row, run):
             emit(work, row, run)
+    calendars = work.calendars(row.namespace)
     try:
         for _ in range(CATCH_UP_SLOTS_MAX):
-            taken = take_due_slot(row, work.now_ms, work.horizon_ms)
+            taken = take_due_slot(row, work.now_ms, work.horizon_ms, calendars)
             if taken is None:
                 break
             _open_slot(work, row, *taken)
@@ -38,7 +39,7 @@ def fire_due(work: Work, row: Row) -> None:
 
 
 def _may_call(row: Row, run: OpenRun) -> bool:
-    return row.state is not State.PAUSED or run.kind != "slot"
+    return row.state is not State.PAUSED or run.kind not in HELD_KINDS
 
 
 def _open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) -> None:
@@ -229,6 +230,7 @@ def finish(
     )
     if run.kind != "replay":
         children.told_of(row, children.outcome_of(state), finished_ms)
+        events.tell(work, row, run, children.outcome_of(state), finished_ms)
 
 
 def settle(work: Work, row: Row) -> None:
@@ -239,7 +241,7 @@ def settle(work: Work, row: Row) -> None:
         emit(work, row, queued)
     if row.owed_until_ms is not None and (row.slot_ms is None or row.slot_ms > row.owed_until_ms):
         row.owed_until_ms = None
-    if row.state is State.ACTIVE and row.slot_ms is None and not row.runs:
+    if row.state is State.ACTIVE and row.slot_ms is None and not row.runs and not events.listens(row):
         stop(work, row, State.FINISHED, row.reason)
     if row.runs and row.expires_ms is not None and row.expires_ms <= work.horizon_ms:
         row.expires_ms = work.now_ms + row.spec.retention_ms  # a replay is open: the row stays for its result
@@ -250,6 +252,7 @@ def settle(work: Work, row: Row) -> None:
 
 def stop(work: Work, row: Row, state: State, reason: str) -> None:
     """The schedule is over: no further slot; it stays readable for its retention."""
+    events.forget(work, row)
     row.state = state
     row.reason = reason
     row.slot_ms = None

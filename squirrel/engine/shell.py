@@ -8,9 +8,10 @@ from typing import Any
 
 from squirrel.engine.firing import fire_while_active
 from squirrel.engine.owner import EngineParts, Owner
-from squirrel.engine.queries import answer_all
+from squirrel.engine.queries import answer_all, calendar_users
 from squirrel.wire.owner_link import decode_asks, encode_answers
 from squirrel.wire.public import decode_result
+from squirrel.wire.records import encode_command
 
 Recover = Callable[[int], Awaitable[None]]
 Crash = Callable[[BaseException], None]
@@ -71,6 +72,13 @@ class Engine:
     async def take_results(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """The lane of the results topic."""
         await self.owners[partition].take_results(records, decode_result)
+
+    async def calendar_changed(self, namespace: str, name: str) -> None:
+        """Re-plan the pending slots of every schedule here that excludes the days of this calendar."""
+        for partition in list(self.owners):
+            for order in await calendar_users(self.parts, partition, namespace, name):
+                record = (order.id.encode(), encode_command(order), ())
+                await self.parts.writer.append(self.parts.topics.commands, partition, [record])
 
     async def answer(self, body: bytes) -> bytes:
         """One POST of a gateway: msgpack asks in, msgpack answers out. Raises ValueError for a body that is none."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from squirrel.model.errors import Problem
-from squirrel.model.limits import CATCH_UP_SLOTS_MAX, OPEN_RUNS_MAX, QUEUED_RUNS_MAX
+from squirrel.model.limits import OPEN_RUNS_MAX, QUEUED_RUNS_MAX
 from squirrel.model.schedule import OpenRun, Row, RunState, State, is_recurring, missed_policy
-from squirrel.recurrence import RuleError, compile_rule, spread_offset_ms
+from squirrel.recurrence import CalendarLookup, RuleError, compile_rule, spread_offset_ms
 
+HELD_KINDS = ("slot", "event")  # runs that a pause holds back; what a person triggers goes on
 MISSED_GRACE_MS = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
 
 # Verdicts on a due slot.
@@ -15,22 +16,23 @@ QUEUE = "queue"
 WAIT = "wait"
 
 
-def slot_after(row: Row, after_ms: int) -> int | None:
+def slot_after(row: Row, after_ms: int, calendars: CalendarLookup) -> int | None:
     """The first slot after `after_ms`, or None. Raises RuleError for a rule that cannot be evaluated."""
     when = row.spec.when
     if when.at_ms is not None and not when.exclude:
         return when.at_ms if after_ms < when.at_ms else None
     key = f"{row.namespace}/{row.id}"
-    return compile_rule(when, created_ms=row.rule_ms, schedule_key=key).next_after(after_ms)
+    rule = compile_rule(when, created_ms=row.rule_ms, schedule_key=key, calendars=calendars)
+    return rule.next_after(after_ms)
 
 
-def plan_first_slot(row: Row) -> Problem | None:
+def plan_first_slot(row: Row, calendars: CalendarLookup) -> Problem | None:
     """Set `slot_ms` for a new or changed rule; a problem parks the schedule as failed instead of stopping a loop."""
     when = row.spec.when
     one_shot = not is_recurring(when)
     try:
         # A one-shot in the past is owed; a recurring rule owes nothing from before it was made.
-        row.slot_ms = slot_after(row, -1 if one_shot else row.updated_ms - 1)
+        row.slot_ms = slot_after(row, -1 if one_shot else row.updated_ms - 1, calendars)
     except RuleError as error:
         row.slot_ms = None
         return Problem(error.field, error.reason)
@@ -49,7 +51,7 @@ def wake_of(row: Row) -> int | None:
         return row.updated_ms
     wake = row.expires_ms
     for run in row.runs:
-        if run.state is RunState.RETRY_WAIT and (row.state is not State.PAUSED or run.kind != "slot"):
+        if run.state is RunState.RETRY_WAIT and (row.state is not State.PAUSED or run.kind not in HELD_KINDS):
             wake = run.due_ms if wake is None else min(wake, run.due_ms)
     if row.slot_ms is not None and row.state is State.ACTIVE and not _is_blocked(row, row.slot_ms):
         due_ms = due_of(row, row.slot_ms)
@@ -98,7 +100,7 @@ def _judge_overlap(row: Row) -> tuple[str, str]:
     return RunState.SKIPPED, "the run before it is still open; the overlap policy is skip"
 
 
-def take_due_slot(row: Row, now_ms: int, horizon_ms: int) -> tuple[int, str, str] | None:
+def take_due_slot(row: Row, now_ms: int, horizon_ms: int, calendars: CalendarLookup) -> tuple[int, str, str] | None:
     """Take the next slot that is due off the row: (slot, verdict, reason), or None when there is none (or it must wait).
 
     Raises RuleError for a rule that cannot be evaluated.
@@ -106,7 +108,12 @@ def take_due_slot(row: Row, now_ms: int, horizon_ms: int) -> tuple[int, str, str
     slot_ms = row.slot_ms
     if slot_ms is None or row.state is not State.ACTIVE or due_of(row, slot_ms) > horizon_ms:
         return None
-    following_ms = slot_after(row, slot_ms)
+    if row.spec.when.exclude:
+        # A calendar may have changed since the slot was planned, also while no engine ran.
+        row.slot_ms = slot_after(row, slot_ms - 1, calendars)
+        if row.slot_ms != slot_ms:
+            return take_due_slot(row, now_ms, horizon_ms, calendars)
+    following_ms = slot_after(row, slot_ms, calendars)
     verdict, reason = judge(row, slot_ms, following_ms, now_ms)
     if verdict == WAIT:
         row.owed_until_ms = max(row.owed_until_ms or 0, now_ms)
@@ -118,16 +125,6 @@ def take_due_slot(row: Row, now_ms: int, horizon_ms: int) -> tuple[int, str, str
         if max_runs is not None and row.slots >= max_runs:
             row.slot_ms = None
     return slot_ms, verdict, reason
-
-
-def owed_slots(row: Row, now_ms: int) -> list[int]:
-    """The slots that lie behind `now_ms` and have not become runs, oldest first, bounded; for a preview of a resume."""
-    owed: list[int] = []
-    slot_ms = row.slot_ms
-    while slot_ms is not None and due_of(row, slot_ms) <= now_ms and len(owed) < CATCH_UP_SLOTS_MAX:
-        owed.append(slot_ms)
-        slot_ms = slot_after(row, slot_ms)
-    return owed
 
 
 def queued_run(row: Row) -> OpenRun | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from squirrel.engine import changes, children, runs
+from squirrel.engine import changes, children, groups, runs
 from squirrel.engine.work import Work
 from squirrel.model.schedule import FINAL, Row, State
 from squirrel.wire import owner_link as codes
@@ -19,6 +19,7 @@ Change = Callable[[Work, Row, Command, int], None]
 CHANGES: dict[str, Change] = {
     "update": changes.update,
     "retime": changes.update,
+    "rollback": changes.update,
     "cancel": changes.cancel,
     "pause": changes.pause,
     "resume": changes.resume,
@@ -30,7 +31,11 @@ CHANGES: dict[str, Change] = {
 def take_command(work: Work, command: Command, offset: int, *, parked: bool = False) -> None:
     """Apply one command; a record that was applied before changes nothing. `parked`: it waited in the row it is for."""
     row = work.row(command.namespace, command.id)
-    if command.op == "create":
+    if command.op == "place":
+        groups.placed(work, row, command)
+    elif row is not None and row.moved_to and command.op != "create":
+        groups.forward(work, row, command)
+    elif command.op == "create":
         _create(work, row, command, offset)
     elif row is None or row.state is State.UNKNOWN:
         _take_for_unknown(work, row, command, offset)
@@ -38,6 +43,10 @@ def take_command(work: Work, command: Command, offset: int, *, parked: bool = Fa
         children.subscribed(work, row, command)
     elif command.op == "release":
         changes.release(work, row, command)
+    elif command.op == "event":
+        changes.hear(work, row, command)
+    elif command.op == "replan":
+        changes.replan(work, row)
     elif not parked and offset <= row.command_offset and command.accepted_ms <= row.updated_ms:
         # Offsets alone would misjudge a recreated topic, instants alone a busy client.
         work.replays += 1
@@ -60,7 +69,7 @@ def _create(work: Work, row: Row | None, command: Command, offset: int) -> None:
 def _take_for_unknown(work: Work, row: Row | None, command: Command, offset: int) -> None:
     if command.park:
         changes.park(work, row, command, offset)
-    elif command.op != "release":
+    elif command.op not in ("release", "event", "replan"):
         work.refuse(command, "unknown_schedule", "id", f"no schedule {command.id}")
         work.decide(offset, command, codes.NOT_FOUND)
 
@@ -78,6 +87,7 @@ def take_due(work: Work, row: Row) -> None:
         _give_up_parked(work, row)
     elif row.state in FINAL and not row.runs and not row.releasing and (row.expires_ms or 0) <= work.horizon_ms:
         work.drop(row)
+        groups.unplace(work, row)
     else:
         runs.fire_due(work, row)
 
@@ -86,7 +96,8 @@ def _give_up_parked(work: Work, row: Row) -> None:
     for encoded in row.parked:
         command = decode_command(encoded)
         if command.op == "subscribe":
-            order = children.release_order(work, row.namespace, row.id, command.child, "unknown", work.now_ms)
+            told = (command.child, command.child_home)
+            order = children.release_order(work, row, told, "unknown", work.now_ms)
             work.orders.append(order)
         else:
             work.refuse(command, "unknown_schedule", "id", f"no schedule {row.id} came within the waiting time")

@@ -13,6 +13,8 @@ from typing import NamedTuple
 from squirrel.model.errors import Problem
 from squirrel.model.schedule import OpenRun, Row, encode_row
 from squirrel.model.target import Route
+from squirrel.recurrence import CalendarLookup
+from squirrel.recurrence.business import no_calendars
 from squirrel.streams.timeline.keys import (
     Shape,
     changed_keys,
@@ -23,6 +25,7 @@ from squirrel.streams.timeline.keys import (
     w_key,
     w_prefix,
 )
+from squirrel.wire.listeners import Listener
 from squirrel.wire.owner_link import Decided
 from squirrel.wire.public import Completion, DeadLetter
 from squirrel.wire.records import Command, Execution
@@ -72,6 +75,8 @@ class Work:
     draw: Callable[[], float]
     route: Callable[[str, str], Route | None]  # namespace, event
     children: Children
+    calendars: Callable[[str], CalendarLookup] = lambda namespace: no_calendars
+    listeners: Callable[[str, str], Sequence[Listener]] = lambda namespace, event: ()
     entries: dict[bytes, Entry] = field(default_factory=dict)
     waiters: dict[bytes, bytes | None] = field(default_factory=dict)  # W rows to put or delete
     executions: list[Execution] = field(default_factory=list)
@@ -79,6 +84,7 @@ class Work:
     dead_letters: list[DeadLetter] = field(default_factory=list)
     orders: list[Command] = field(default_factory=list)  # to other schedules, by the commands topic
     refusals: list[Refusal] = field(default_factory=list)
+    definitions: dict[str, bytes | None] = field(default_factory=dict)  # records that every process follows
     outcomes: dict[int, Decided] = field(default_factory=dict)  # by offset of the command
     replays: int = 0  # commands and results that had been applied before
 
@@ -103,9 +109,9 @@ class Work:
         entry.row = None
         entry.touched = True
 
-    def add_waiter(self, namespace: str, parent: str, child: str, on: str) -> None:
-        """`child` waits for an outcome of `parent`."""
-        self.waiters[w_key(namespace, parent, child)] = on.encode()
+    def add_waiter(self, namespace: str, parent: str, child: str, waits: str) -> None:
+        """`child` waits for an outcome of `parent`; `waits` is what `children.wait_text` makes."""
+        self.waiters[w_key(namespace, parent, child)] = waits.encode()
 
     def drop_waiter(self, namespace: str, parent: str, child: str) -> None:
         """`child` was told."""

@@ -59,6 +59,9 @@ CATCH_UP_SLOTS_MAX: Final = 1000  # slots planned for one schedule in one step; 
 DUE_BATCH_MAX: Final = 2000  # rows taken off the timeline in one step
 RELEASE_BATCH_MAX: Final = 1000  # children released in one step
 OUTCOMES_KEPT_MAX: Final = 20_000  # per partition, for gateways that wait
+REVISIONS_KEPT_MAX: Final = 20  # per schedule
+REVISION_BYTES_KEPT_MAX: Final = 64 * KIB  # of all of them; a schedule with a large message keeps fewer
+LISTENERS_MAX: Final = 10_000  # schedules with `on_event`, per namespace
 ROW_BYTES_MAX: Final = 900 * KIB  # what the changelog takes in one record
 
 # --- executor and history ----------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ class OpenRun(Struct, array_like=True):
     tries: int = 0  # of those, calls made on the current target
     stage: int = 0  # 0 the target, n its n-th fallback
     emitted_ms: int = 0
-    kind: Literal["slot", "trigger", "replay"] = "slot"
+    kind: Literal["slot", "trigger", "replay", "event"] = "slot"
     replay_of: str | None = None
     message: bytes | None = None  # a replay may carry its own
     target: Target | None = None
@@ -122,6 +122,14 @@ class Awaited(Struct, array_like=True):
     on: Outcome
     outcome: str | None = None  # success, failure, cancelled, skipped, unknown
     finished_ms: int = 0
+
+
+class Revision(Struct, frozen=True, array_like=True):
+    """A former spec: what the schedule was before its next revision."""
+
+    revision: int
+    until_ms: int
+    spec: Spec
 
 
 class Releasing(Struct, frozen=True, array_like=True):
@@ -160,11 +168,12 @@ class Row(Struct, array_like=True):
     owed_until_ms: int | None = None  # slots up to here were missed and are made up for one by one (`run_all`)
     command_offset: int = -1  # of the last command applied: what is below it and not newer is a replay
     rule_ms: int = 0  # the instant that `in_seconds` and a rule without a start count from
+    moved_to: str = ""  # UNKNOWN only: the schedule of this id lives where this group does
     parked: list[bytes] = []  # commands that wait for the create, encoded
     successes: int = 0
     failures: int = 0
     failures_in_a_row: int = 0
-    revisions: list[bytes] = []  # former specs, newest last, bounded
+    revisions: list[Revision] = []  # newest last, bounded by number and bytes
 
 
 class RowHead(Struct, array_like=True):

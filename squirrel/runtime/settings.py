@@ -36,11 +36,12 @@ ALIASES: dict[str, str] = {
     "WORKER_COUNT": "window",
     "WORKER_MAX_RETRIES": "max_retries",
     "LOG_LEVEL": "log_level",
+    "PREQUEUER_EVENT_TIMEFRAME_MINUTES": "pending_window_minutes",
+    "N8N_BASE_URL": "n8n_base_url",
 }
 # Seeds' names that no longer mean anything here, and why.
 OBSOLETE: dict[str, str] = {
     "PREQUEUER_TICKER_INTERVAL_SECONDS": "nothing is scanned: the timeline wakes at the due millisecond",
-    "PREQUEUER_EVENT_TIMEFRAME_MINUTES": "nothing is queued ahead: a schedule may lie any time in the future",
 }
 
 
@@ -77,6 +78,8 @@ class Settings(BaseModel):
     commit_interval_seconds: float = Field(gt=0, le=60)
     store_memory_mb: int = Field(ge=16)
     changelog_retention_hours: float = Field(gt=0)
+    pending_window_minutes: int = Field(ge=1, le=1440)
+    n8n_base_url: str = Field(pattern=r"^https?://[!-~]+$")
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["auto", "human", "json"]
     show_kafka: bool  # in /api/v1/stats; `squirrel dev` does

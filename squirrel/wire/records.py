@@ -25,6 +25,10 @@ Op = Literal[
     "replay",
     "subscribe",  # engine -> parent's partition: `child` waits for this schedule
     "release",  # engine -> child's partition: the parent `child` reached `outcome`
+    "event",  # engine -> listener's partition: the run `run` of schedule `child` reached `outcome`
+    "place",  # engine -> the id's own partition: the schedule lives where the group `child` does ("" ends it)
+    "rollback",  # restore the spec of a former `revision`
+    "replan",  # engine -> itself: a calendar that the rule names has changed
 ]
 
 
@@ -53,6 +57,8 @@ class Command(Struct, array_like=True, frozen=True):
     target: Target | None = None  # replay
     source: tuple[str, int, int] | None = None  # inbox topic, partition, offset, for a later refusal
     revision: int = 0  # rollback: the former revision to restore
+    home: str = ""  # the group whose partition this goes to; "" the id's own
+    child_home: str = ""  # subscribe: the group of `child`
 
 
 class Execution(Struct, array_like=True, frozen=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import Mapping
 
@@ -22,6 +23,8 @@ from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
 from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
 from squirrel.streams.timeline.store import TimelineStore
+from squirrel.wire.calendar_book import CalendarBook
+from squirrel.wire.listeners import ListenerBook
 from squirrel.wire.route_book import RouteBook
 
 
@@ -33,7 +36,8 @@ class EngineService:
         self.settings = context.settings
         self.topics = topics_of(context.settings)
         self.folder = context.settings.data_dir / "timeline" / context.settings.worker_name("engine")
-        self.definitions = definitions_of(context)
+        self.definitions = definitions_of(context, self._definition_changed)
+        self._replanning: set[asyncio.Task[None]] = set()
         self.writer = writer_of(context)
         self.store = self._store()
         self.parts = self._parts()
@@ -61,11 +65,14 @@ class EngineService:
                 completions=topics.completions,
                 dead_letters=topics.dead_letters,
                 refused=topics.refused,
+                definitions=topics.definitions,
             ),
             partitions=self.settings.partitions,
             refused_partitions=self.settings.partitions,
             clock=self.context.clock,
             route=RouteBook(self.definitions).best,
+            calendars=CalendarBook(self.definitions).lookup,
+            listeners=ListenerBook(self.definitions).of,
             draw=random.random,
             counters=Counters(),
             emit_ahead_ms=self.settings.emit_ahead_ms,
@@ -142,6 +149,18 @@ class EngineService:
         self.context.log.info(
             "partition recovered", partition=partition, records=recovered.records, seconds=round(seconds, 3)
         )
+
+    def _definition_changed(self, key: bytes, value: bytes | None) -> None:
+        namespace, kind, name = [*key.decode("utf-8", "replace").split("/", 2), "", ""][:3]
+        if kind == "calendar":
+            task = asyncio.get_running_loop().create_task(self.engine.calendar_changed(namespace, name))
+            self._replanning.add(task)
+            task.add_done_callback(self._replanned)
+
+    def _replanned(self, task: asyncio.Task[None]) -> None:
+        self._replanning.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self.context.crash(error)
 
     async def _committed(self, partition: int) -> int | None:
         return (await self.app.committed(self.parts.topics.commands, partition)).offset

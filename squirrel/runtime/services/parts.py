@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Callable
 from typing import Any
 
 from squirrel.model.addresses import parse_host_patterns, parse_networks
@@ -57,7 +58,7 @@ def watchdog_of(context: Context, app: Any, lane_seconds: float = LANE_SECONDS_M
     return watchdog
 
 
-def definitions_of(context: Context) -> DefinitionsTail:
+def definitions_of(context: Context, changed: Callable[[bytes, bytes | None], None] | None = None) -> DefinitionsTail:
     """The definitions topic, followed from its beginning."""
     settings = context.settings
     return DefinitionsTail(
@@ -65,6 +66,7 @@ def definitions_of(context: Context) -> DefinitionsTail:
         topics_of(settings).definitions,
         client_id=settings.worker_name(context.name),
         fail=context.crash,
+        changed=changed,
     )
 
 

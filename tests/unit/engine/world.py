@@ -9,7 +9,9 @@ from squirrel.engine.work import Work
 from squirrel.model.schedule import Row, Spec, State, decode_row, encode_row
 from squirrel.model.target import HttpTarget, Route
 from squirrel.model.when import When
+from squirrel.recurrence import Calendar
 from squirrel.streams.timeline.keys import s_key, w_child, w_prefix
+from squirrel.wire.listeners import ListenerBook
 from squirrel.wire.owner_link import Decided
 from squirrel.wire.public import AttemptError, Result
 from squirrel.wire.records import Command, Execution, decode_command, encode_command
@@ -24,6 +26,14 @@ def spec(**changes: object) -> Spec:
     return Spec(**{**given, **changes})  # type: ignore[arg-type]
 
 
+class _Definitions:
+    """The definitions topic as a book reads it."""
+
+    def __init__(self, world: World) -> None:
+        self.values = world.definitions
+        self.next_offset = world.definitions_offset
+
+
 class World:
     """One engine over all partitions: what it says to other schedules is delivered at once, in order."""
 
@@ -31,6 +41,7 @@ class World:
         self.now_ms = T0
         self.ahead_ms = ahead_ms
         self.rows: dict[bytes, bytes] = {}
+        self.wakes: dict[bytes, int] = {}
         self.waiters: dict[bytes, bytes] = {}
         self.routes: dict[str, Route] = {}
         self.executions: list[Execution] = []
@@ -38,6 +49,9 @@ class World:
         self.dead_letters: list[object] = []
         self.refusals: list[object] = []
         self.outcomes: dict[int, Decided] = {}
+        self.calendars: dict[str, Calendar] = {}
+        self.definitions: dict[bytes, bytes] = {}
+        self.definitions_offset = 0
         self.offsets = count()
         self.ids = count()
 
@@ -96,14 +110,9 @@ class World:
     def run_until(self, until_ms: int) -> None:
         """Let time pass; every row that wakes gets its step at its instant."""
         for _ in range(10_000):
-            waking = [
-                (row.wake_ms, key)
-                for key, value in self.rows.items()
-                if (row := decode_row(value)).wake_ms is not None and row.wake_ms - self.ahead_ms <= until_ms
-            ]
-            if not waking:
+            wake_ms, key = min(((wake, key) for key, wake in self.wakes.items()), default=(None, b""))
+            if wake_ms is None or wake_ms - self.ahead_ms > until_ms:
                 break
-            wake_ms, key = min(waking)
             self.now_ms = max(self.now_ms, wake_ms - self.ahead_ms)
             work = self._work([key])
             row = work.entries[key].row
@@ -122,6 +131,8 @@ class World:
             draw=lambda: 0.5,
             route=lambda namespace, event: self.routes.get(event),
             children=self._children,
+            calendars=lambda namespace: self.calendars.get,
+            listeners=ListenerBook(_Definitions(self)).of,
         )
         for key in keys:
             value = self.rows.get(key)
@@ -137,8 +148,12 @@ class World:
         for key, entry in work.entries.items():
             if entry.touched and entry.row is None:
                 self.rows.pop(key, None)
+                self.wakes.pop(key, None)
             elif entry.touched and entry.row is not None:
                 self.rows[key] = encode_row(entry.row)
+                self.wakes.pop(key, None)
+                if entry.row.wake_ms is not None:
+                    self.wakes[key] = entry.row.wake_ms
         for key, on in work.waiters.items():
             if on is None:
                 self.waiters.pop(key, None)
@@ -149,8 +164,15 @@ class World:
         self.dead_letters += work.dead_letters
         self.refusals += work.refusals
         self.outcomes.update(work.outcomes)
+        for key, value in work.definitions.items():
+            self.definitions_offset += 1
+            if value is None:
+                self.definitions.pop(key.encode(), None)
+            else:
+                self.definitions[key.encode()] = value
         for order in work.orders:
-            self.deliver(decode_command(encode_command(order)))
+            if order.op != "place":  # this world is one partition, where every group lives at home
+                self.deliver(decode_command(encode_command(order)))
 
     def state(self, schedule_id: str) -> State | None:
         row = self.row(schedule_id)
