@@ -96,7 +96,7 @@ class DaysOff:
 
 
 class SkippedDays:
-    """A source less the slots on excluded days; the search ends after 1,000 excluded days that had a slot."""
+    """A source less the slots on excluded days; the search ends after EXCLUDED_DAYS_MAX such slots in a row."""
 
     def __init__(self, source: Instants, days_off: DaysOff, zone: Zone) -> None:
         self._source = source
@@ -111,7 +111,10 @@ class SkippedDays:
             day = self._zone.local(found) // DAY_SECONDS
             if day not in self._days_off:
                 return found
-            utc_s = max(self._zone.utc((day + 1) * DAY_SECONDS), found + 1)
+            open_day = self._days_off.on_from(day + 1, 1)
+            if open_day is None:
+                return None
+            utc_s = max(self._zone.utc(open_day * DAY_SECONDS), found + 1)
         return None
 
 

@@ -19,8 +19,8 @@ INTERVAL_MAX = 1_000_000_000
 SEARCH_STEPS_MAX = 4_000
 # Years after DTSTART in which COUNT is counted out; a count not reached by then never ends in practice.
 COUNT_YEARS_MAX = 1_000
-# A rule whose every slot is excluded: a weekly one has been followed for 19 years when this is reached.
-EXCLUDED_DAYS_MAX = 1_000
+# Excluded slots in a row, runs of excluded days counted once, after which a rule is over: 4 years of a weekly one.
+EXCLUDED_DAYS_MAX = 200
 # The longest run of excluded days a slot is moved over.
 EXCLUDED_RUN_DAYS_MAX = 366
 EXCLUDE_ENTRIES_MAX = 1_000

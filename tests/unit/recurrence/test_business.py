@@ -83,3 +83,9 @@ def test_refusals(exclude: tuple[str, ...], reason: str) -> None:
 
 def test_dates_need_no_lookup() -> None:
     assert runs(When(cron="0 9 * * *", exclude=("2027-01-01",)), "2027-01-01T00:00:00", 1) == ["2027-01-02T09:00:00"]
+
+
+def test_a_long_closure_is_crossed() -> None:
+    closed = Calendar(frozenset(date.fromordinal(date(2027, 1, 1).toordinal() + each) for each in range(300)))
+    rule = compile_rule(When(cron="0 9 * * *", exclude=("closed",)), created_ms=0, calendars={"closed": closed}.get)
+    assert text(rule.next_after(ms("2027-01-01T00:00:00")) or 0) == "2027-10-28T09:00:00"
