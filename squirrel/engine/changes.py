@@ -9,7 +9,9 @@ from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import run_id
 from squirrel.model.limits import (
     OPEN_RUNS_MAX,
+    OWN_MESSAGES_BYTES_MAX,
     PARK_MS,
+    PARKED_BYTES_MAX,
     PARKED_COMMANDS_MAX,
     REVISION_BYTES_KEPT_MAX,
     REVISIONS_KEPT_MAX,
@@ -102,8 +104,8 @@ def park(work: Work, row: Row | None, command: Command, offset: int) -> None:
     encoded = encode_command(command)
     if encoded in row.parked:
         work.replays += 1
-    elif len(row.parked) >= PARKED_COMMANDS_MAX:
-        work.refuse(command, "unknown_schedule", "id", f"{PARKED_COMMANDS_MAX} changes wait for {command.id} already")
+    elif len(row.parked) >= PARKED_COMMANDS_MAX or sum(map(len, row.parked)) + len(encoded) > PARKED_BYTES_MAX:
+        work.refuse(command, "unknown_schedule", "id", f"{len(row.parked)} changes wait for {command.id} already")
     else:
         row.parked.append(encoded)
         work.put(row)
@@ -253,6 +255,11 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
         detail = f"{OPEN_RUNS_MAX} runs of {row.id} are open, which is the limit; wait for some to finish"
         work.refuse(command, "too_many_runs", "id", detail)
         work.decide(offset, command, codes.REFUSED, row, problem=Problem("id", detail))
+        return
+    messages_bytes = sum(len(run.message) for run in row.runs if run.message is not None)
+    if command.message is not None and messages_bytes + len(command.message) > OWN_MESSAGES_BYTES_MAX:
+        detail = f"open replays of {row.id} carry {messages_bytes} bytes of messages; wait for some to finish"
+        work.decide(offset, command, codes.REFUSED, row, problem=Problem("message", detail))
         return
     slot_ms = command.accepted_ms
     run = OpenRun(

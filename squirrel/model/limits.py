@@ -53,6 +53,8 @@ PREVIEW_COUNT_MAX: Final = 1000
 
 # --- engine ------------------------------------------------------------------------------------------------------
 PARKED_COMMANDS_MAX: Final = 16  # per unknown id
+PARKED_BYTES_MAX: Final = 512 * KIB  # of all of them
+OWN_MESSAGES_BYTES_MAX: Final = 300 * KIB  # of open replays that carry a message of their own, per schedule
 OPEN_RUNS_MAX: Final = 1000  # per schedule, over all overlaps and triggers
 QUEUED_RUNS_MAX: Final = 100  # `overlap: queue`
 CATCH_UP_SLOTS_MAX: Final = 1000  # slots planned for one schedule in one step; the rest follow in the next step
@@ -84,6 +86,9 @@ assert DUE_BATCH_MAX <= HELD_EXECUTIONS_MAX, "one emitted batch must fit an exec
 assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX, "what is kept must have been read"
 assert WINDOW_HOST_MAX <= WINDOW_PROCESS_MAX, "one host must not be allowed more than the whole process"
 assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + 2 * RULE_CHARS_MAX < ROW_BYTES_MAX, "every accepted schedule fits a row"
+assert PARKED_BYTES_MAX + 64 * KIB < ROW_BYTES_MAX, "changes that wait for a create fit its row"
+assert ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX < ROW_BYTES_MAX, "replays fit a full row"
+assert PAYLOAD_BYTES_MAX < OWN_MESSAGES_BYTES_MAX, "one replay may carry the largest message"
 assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
 assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, (
     "a result with a body of escapes fits a record"

@@ -17,7 +17,9 @@ class HttpTarget(Struct, frozen=True, array_like=True, tag="http"):
     timeout_ms: int = TIMEOUT_SECONDS_DEFAULT * 1000
     body: bytes | None = None  # verbatim body instead of the message (the RRule seed's `body`); None sends the message
     success_below: int = 300  # statuses 200 <= s < this count as success (the Workflow seed takes < 400)
-    retry_4xx: bool = False  # 4xx, 410 too, fail like a 5xx: tried again, and none ends the schedule (three of the seeds)
+    retry_4xx: bool = (
+        False  # 4xx, 410 too, fail like a 5xx: tried again, and none ends the schedule (three of the seeds)
+    )
 
 
 class KafkaTarget(Struct, frozen=True, array_like=True, tag="kafka"):
