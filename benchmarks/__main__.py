@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--only NAME] [--small]`: one JSON object a line on stdout, progress and errors on stderr."""
+"""`python -m benchmarks [--only NAME] [--small] [--kafka HOST:PORT]`: a JSON object a line on stdout, all else on stderr."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import uvloop
 
 import benchmarks
 from benchmarks.figure import Figure, line_of
-from benchmarks.stage import forget_own_settings, note
+from benchmarks.stage import existing_kafka, forget_own_settings, note
 
 # In this order: the engine's first, for the others stand on it. Name -> the metrics that its run prints.
 BENCHMARKS: Mapping[str, tuple[str, ...]] = {
@@ -29,7 +29,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "executor_webhooks": ("executor_webhooks_per_s",),
     "rest": ("rest_schedules_per_s", "rest_schedules_async_per_s", "rest_batch_schedules_per_s"),
     "recovery": ("recovery_schedules_per_s", "pending_disk_bytes", "engine_rss_mb"),
-    "next_slot": ("next_slot_per_s",),
+    "next_slot": ("next_slot_us_p50", "next_slot_us_p99"),
 }
 SECONDS_MAX = 600.0
 SECONDS_MAX_SMALL = 120.0
@@ -40,13 +40,16 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="benchmarks", description=__doc__)
     parser.add_argument("--only", metavar="NAME", help="one benchmark, by its name or by one of its metrics")
     parser.add_argument("--small", action="store_true", help="small: for what is counted, not for the figures")
+    parser.add_argument(
+        "--kafka", metavar="HOST:PORT", help="this one instead of a fresh embedded one; topics of its own"
+    )
     chosen = parser.parse_args(arguments)
     names = names_of(chosen.only)
     if not names:
         parser.error(f"no benchmark is called {chosen.only}; there are {', '.join(BENCHMARKS)}")
     forget_own_settings()
+    existing_kafka.set(chosen.kafka)
     logging.getLogger("aiokafka").setLevel(logging.ERROR)  # it tells of every retry while topics are new
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends what was started, like Ctrl-C
     failed = 0
     for name in names:
         note(f"{name}{' (small)' if chosen.small else ''}")
@@ -78,6 +81,9 @@ def figures_of(name: str, *, small: bool) -> Iterable[Figure | Mapping[str, Any]
         return list(run(small))
 
     async def bounded() -> list[Figure]:
+        this = asyncio.current_task()
+        assert this is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, this.cancel)  # what was started ends with it
         async with asyncio.timeout(SECONDS_MAX_SMALL if small else SECONDS_MAX):
             figures: list[Figure] = await run(small)
             return figures

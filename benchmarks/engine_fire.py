@@ -17,10 +17,9 @@ from squirrel.wire.records import decode_execution
 COUNT = 100_000
 COUNT_SMALL = 2_000
 INGEST_PER_S_MIN = 10_000  # all must be applied before they are due
-LEAD_SECONDS = 8  # the engine's start
+LEAD_SECONDS = 3
 SECONDS_MAX = 120.0
 TARGET = "http://127.0.0.1:9/hook"  # no executor runs
-CEILING_TOPIC = "ceiling"
 
 
 async def run(small: bool) -> list[Figure]:
@@ -49,8 +48,7 @@ async def run(small: bool) -> list[Figure]:
             ended_ms = time.time_ns() / 1e6
         first_ms, chunk = await _emitted(on, count, due_ms)
         await on.stop("engine")
-        await on.create_topic(CEILING_TOPIC)
-        again, seconds = await produce(on.brokers, CEILING_TOPIC, [chunk])
+        again, seconds = await produce(on.brokers, await on.ceiling_topic(), [chunk])
     value_bytes = sum(len(value or b"") for records in chunk.values() for _, value, _ in records) // count
     details = {
         "executions": count,

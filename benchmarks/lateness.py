@@ -23,6 +23,7 @@ from benchmarks.workload import SEED, document, message_of
 from squirrel.wire.public import decode_result
 
 RATE_PER_S = 1_000
+RATE_PER_S_SMALL = 200
 SECONDS = 30
 SECONDS_SMALL = 2
 FLOOR_SECONDS = 5
@@ -34,7 +35,7 @@ PERCENTILES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
 
 
 async def run(small: bool) -> list[Figure]:
-    rate = RATE_PER_S // 5 if small else RATE_PER_S
+    rate = RATE_PER_S_SMALL if small else RATE_PER_S
     count = rate * (SECONDS_SMALL if small else SECONDS)
     async with stage() as on, sink(on.folder) as target:
         await on.start(*("engine", "executor", "recorder", "intake", "gateway"))

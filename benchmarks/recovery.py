@@ -1,9 +1,9 @@
 """Pending schedules: how fast one worker rebuilds them on an empty disk, and what they cost there and in memory.
 
 `pending_disk_bytes`: of the timeline's directory per schedule, once the engine has flushed and compacted (the changelog is
-Kafka's and not counted; ceiling: the bytes of a schedule's changelog record). The engine is then ended, its directory removed and the
-engine started again: `recovery_schedules_per_s` is from the process being up (its internal door answers) until it is ready with
-every partition (S, D and X rows rebuilt). Ceiling: a bare `getmany` loop over the changelog. `engine_rss_mb` is the highest
+Kafka's and not counted; ceiling: the bytes of a schedule's changelog record). The engine is then ended, its directory removed
+and the engine started again: `recovery_schedules_per_s` is from the process being up (its internal door answers) until it owns
+every partition with S, D and X rows rebuilt. Ceiling: a bare `getmany` loop over the changelog. `engine_rss_mb` is the highest
 resident size of the recovering process, which is also the one that then holds all pending.
 """
 

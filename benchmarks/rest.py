@@ -27,7 +27,6 @@ BATCH_ITEMS = 1_000
 BATCH_ITEMS_SMALL = 100
 CONNECTIONS = 128
 BATCH_CONNECTIONS = 4
-CEILING_TOPIC = "ceiling"
 PATH = "/api/v1/schedules"
 TARGET = "http://127.0.0.1:9/hook"  # never called: the instants lie days ahead
 SECONDS_MAX = 60.0
@@ -83,8 +82,8 @@ async def _batches(on: Stage, small: bool, before: int) -> tuple[Figure, float |
     await _taken(on, driven, "200", before + count * items)
     figure = _figure("rest_batch_schedules_per_s", driven, count * items, None, BATCH_CONNECTIONS)
     await on.stop()
-    await on.create_topic(CEILING_TOPIC)
-    appended, seconds = await produce(on.brokers, CEILING_TOPIC, await _last_commands(on, count * items))
+    commands = await _last_commands(on, count * items)
+    appended, seconds = await produce(on.brokers, await on.ceiling_topic(), commands)
     assert appended == count * items
     return figure, appended / seconds
 

@@ -17,8 +17,10 @@ import shutil
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from squirrel.wire.topics import Topics
 READY_SECONDS_MAX = 120.0
 POLL_SECONDS = 0.02
 ASK_SECONDS_MAX = 10.0
+existing_kafka: ContextVar[str | None] = ContextVar("existing_kafka", default=None)  # --kafka
 LOOSE_SETTINGS = ("API_AUTH", "PORT", "RETRIES", "RETRY_TIME", "ALLOWED_ORIGINS", "ALLOWED_TARGET_HOSTS", "LOG_LEVEL")
 
 
@@ -167,8 +170,9 @@ class Stage:
         """The newest lines of every service."""
         return "\n".join(f"{name} | {line}" for name, each in self.services.items() for line in each.lines[-8:])
 
-    async def create_topic(self, name: str) -> None:
-        """A plain topic for a ceiling, with as many partitions as ours."""
+    async def ceiling_topic(self) -> str:
+        """A plain topic for a ceiling, with as many partitions as ours; its name."""
+        name = self.topics.named("bench.ceiling")
         admin = AIOKafkaAdminClient(bootstrap_servers=self.brokers)
         await admin.start()
         try:
@@ -176,6 +180,7 @@ class Stage:
             await admin.create_topics([NewTopic(name, self.partitions, 1, topic_configs=configs)])
         finally:
             await admin.close()
+        return name
 
     @asynccontextmanager
     async def offsets(self) -> AsyncIterator[Callable[[str], Awaitable[int]]]:
@@ -213,8 +218,14 @@ async def stage() -> AsyncIterator[Stage]:
     """A broker and its topics in a fresh directory."""
     folder = Path(tempfile.mkdtemp(prefix="squirrel-bench-"))
     try:
-        async with EmbeddedKafka(folder / "kafka", environment=os.environ) as kafka:
-            flags = {"kafka": kafka.bootstrap, "data_dir": str(folder), "port": free_port(), "internal_token": "bench"}
+        async with _broker(folder) as (brokers, prefix):
+            flags = {
+                "kafka": brokers,
+                "topic_prefix": prefix,
+                "data_dir": str(folder),
+                "port": free_port(),
+                "internal_token": "bench",
+            }
             settings, _ = load(flags, environment={}, env_file=folder / "none", profile=PROFILE)
             await apply_topics(settings)
             on = Stage(folder, settings, Topics(settings.topic_prefix))
@@ -227,6 +238,17 @@ async def stage() -> AsyncIterator[Stage]:
                 await on.stop()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def _broker(folder: Path) -> AsyncIterator[tuple[str, str]]:
+    """(bootstrap servers, topic prefix): a broker of our own, or the one that was named with topics of our own."""
+    named = existing_kafka.get()
+    if named is not None:
+        yield named, f"bench-{uuid.uuid4().hex[:8]}."
+        return
+    async with EmbeddedKafka(folder / "kafka", environment=os.environ) as kafka:
+        yield kafka.bootstrap, ""
 
 
 async def http_get(port: int, path: str) -> bytes:
