@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from squirrel.model.errors import Refused
 from squirrel.model.limits import INSTANT_MS_MAX, MIB
+from squirrel.stores import cassandra, sqlite
 from squirrel.stores.history import History, HistoryBatch, Run, RunFilter
 from tests.contract.stores.records import (
     DAY_MS,
@@ -113,6 +114,13 @@ async def test_a_final_state_never_goes_back(history: History) -> None:
     assert await all_runs(history, RunFilter(state="succeeded")) == []
 
 
+async def test_a_late_record_of_an_early_attempt_changes_no_state(history: History) -> None:
+    await history.write(batch(attempt("s", number=2)))
+    await history.write(batch(attempt("s", number=1, state="failed")))
+    assert len(await all_runs(history, RunFilter(state="succeeded"))) == 1
+    assert await all_runs(history, RunFilter(state="retry_wait")) == []
+
+
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], print_blob=True)
 @given(data=st.data())
 async def test_any_order_repeat_and_split_gives_one_history(history: History, ns: str, data: st.DataObject) -> None:
@@ -198,6 +206,23 @@ async def test_filters(history: History, ns: str) -> None:
     assert (counts.by_state, counts.complete) == ({"succeeded": 4, "failed": 4}, True)
 
 
+async def test_a_rare_thing_is_found_although_each_walk_is_bounded(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in (sqlite, cassandra):
+        monkeypatch.setattr(store, "SCAN_RUNS_MAX", 10)
+    monkeypatch.setattr(cassandra, "SCAN_ROWS", 2)  # so that shards are merged from several reads each
+    slots = [SLOT_MS + n * HOUR_MS // 40 for n in range(45)]
+    rare = slots[3::20]
+    await history.write(batch(*(completion("s", slot, event="rare" if slot in rare else "usual") for slot in slots)))
+    assert [run.record.slot_ms for run in await all_runs(history, RunFilter(event="rare"))] == rare[::-1]
+    page = await history.runs(own_namespace(), RunFilter(event="rare"))
+    assert page.next_cursor is not None
+    assert len(page.items) < len(rare)
+    counts = await history.counts(own_namespace())
+    assert (counts.by_state, counts.complete) == ({"succeeded": 10}, False)
+
+
 async def test_namespaces_never_see_each_other(history: History, ns: str) -> None:
     mine, other = attempt("s"), attempt("s", namespace=ns + "-b")
     same_run = attempt("s", namespace=ns + "-c", run=mine.run, body="not yours")
@@ -263,7 +288,7 @@ async def test_more_attempts_than_are_shown(history: History) -> None:
     run = await history.run(own_namespace(), run_of("s", SLOT_MS))
     assert run is not None
     assert [each.number for each in run.attempts] == list(range(31, 131))
-    assert run.record.attempts_count == 130
+    assert (run.record.attempts_count, run.record.due_ms) == (130, SLOT_MS)
     assert run.attempts[-1].body == "b" * 60_000
     assert (run.attempts[0].body, run.attempts[0].body_truncated) == ("", True)
 

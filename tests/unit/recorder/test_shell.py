@@ -50,6 +50,7 @@ class World:
     def __init__(self, directory: Path) -> None:
         self.path = directory / "history.db"
         self.history = CountingHistory(self.path)
+        self.reader = SqliteHistory(self.path, timeout_seconds=20)
         self.clock = StoppedClock()
         self.refused: list[Poison] = []
         self.lane = RecorderLane(self.history, KINDS, self.refuse, self.clock, prune_seconds=0.05)
@@ -58,18 +59,19 @@ class World:
         self.refused.append(poison)
 
     async def attempts_of(self, schedule: str) -> list[int]:
-        run = await self.history.run("default", run_id("default", schedule, SLOT_MS))
+        run = await self.reader.run("default", run_id("default", schedule, SLOT_MS))
         return [] if run is None else [attempt.number for attempt in run.attempts]
 
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     world = World(tmp_path)
-    await world.history.start()
+    await world.reader.start()
     await world.lane.start()
     yield world
     await world.lane.stop()
     await world.history.close()
+    await world.reader.close()
 
 
 async def test_records_are_durable_when_process_returns(world: World) -> None:
@@ -77,10 +79,10 @@ async def test_records_are_durable_when_process_returns(world: World) -> None:
     assert await world.attempts_of("a") == [1, 2]
     await world.lane.process("x.completions", 0, records("x.completions", completion("a")))
     await world.lane.process("x.dead-letters", 0, records("x.dead-letters", dead_letter("a")))
-    run = await world.history.run("default", run_id("default", "a", SLOT_MS))
+    run = await world.reader.run("default", run_id("default", "a", SLOT_MS))
     assert run is not None
     assert run.record.state == "failed"
-    assert len((await world.history.dead_letters("default")).items) == 1
+    assert len((await world.reader.dead_letters("default")).items) == 1
     state = world.lane.state
     assert (state.ready, state.pending_records, state.lag_ms, state.written_total) == (True, 0, 0, 4)
 
