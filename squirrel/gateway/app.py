@@ -17,6 +17,7 @@ from squirrel.gateway.access import Access
 from squirrel.gateway.api_table import Handlers, operations_of
 from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
+from squirrel.gateway.compat.table import foreign_routes, unauthorized
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.docs_page import docs_page
@@ -57,7 +58,8 @@ def create_app(deps: GatewayDeps) -> FastAPI:
             await link.close()
             await writer.close()
 
-    operations = operations_of(_handlers(deps, link, (commands, definitions), writer, meters))
+    parts = _parts(deps, link, commands)
+    operations = operations_of(_handlers(deps, parts, definitions, writer, meters))
     app = FastAPI(
         title="Squirrel",
         version=settings.version,
@@ -66,13 +68,13 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        routes=[*routes_of([*operations, *_pages(operations, settings.version)])],
+        routes=[*routes_of([*operations, *_pages(operations, settings.version)]), *foreign_routes(deps, parts)],
         exception_handlers={HTTPException: _framework_problem},
     )
     app.openapi = lambda: document_of(operations, settings.version)  # type: ignore[method-assign]
     app.add_middleware(
         Door,
-        access=Access(settings.api_token),
+        access=Access(settings.api_token, unauthorized),
         monotonic=deps.clock.monotonic,
         answered=meters.answered,
         requests_max=settings.requests_max,
@@ -88,19 +90,22 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     return app
 
 
+def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
+    lookups = Lookups(link, deps.settings.partitions)
+    book, writes = RouteBook(deps.definitions), Writes(commands, link)
+    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, IdempotencyKeys())
+
+
 def _handlers(
-    deps: GatewayDeps, link: OwnerLink, logs: tuple[CommandLog, CommandLog], writer: KafkaWriter, meters: Meters
+    deps: GatewayDeps, parts: Parts, definitions: CommandLog, writer: KafkaWriter, meters: Meters
 ) -> Handlers:
-    settings = deps.settings
-    book = RouteBook(deps.definitions)
-    lookups = Lookups(link, settings.partitions)
-    writes = Writes(logs[0], link)
-    schedules = Schedules(Parts(deps.clock, deps.new_id, settings, link, lookups, writes, book, IdempotencyKeys()))
+    settings, link, lookups, writes = deps.settings, parts.link, parts.lookups, parts.writes
+    schedules = Schedules(parts)
     return Handlers(
         schedules=schedules,
         batch=Batch(schedules, writes, deps.clock),
         runs=Runs(RunParts(deps.clock, deps.new_id, deps.history, link, lookups, writes, settings.targets)),
-        routes=Routes(deps.clock, logs[1], book, deps.definitions, settings.targets),
+        routes=Routes(deps.clock, definitions, parts.routes, deps.definitions, settings.targets),
         status=Status(deps, link, writer, meters),
     )
 

@@ -29,6 +29,10 @@ class GatewaySettings:
     allowed_origins: tuple[str, ...] = ()  # of browsers
     kafka_bootstrap: str | None = None  # shown by /api/v1/stats; `squirrel dev` sets it
     version: str = "0"
+    max_retries: int = 3  # RETRIES of the seeds: of schedules made through their APIs
+    retry_seconds: float = 1.0  # RETRY_TIME of the seeds
+    pending_window_minutes: int = 10  # PREQUEUER_EVENT_TIMEFRAME_MINUTES: how far ahead the RRule seed lists events
+    n8n_base_url: str = "http://localhost:5678"  # where the Workflow seed's n8n_workflow targets are
     write_seconds: float = WRITE_SECONDS_MAX
     outcome_seconds: float = OUTCOME_SECONDS_MAX
     requests_max: int = REQUESTS_IN_FLIGHT_MAX

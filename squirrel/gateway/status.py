@@ -14,6 +14,7 @@ from squirrel.gateway.kafka_writer import KafkaWriter
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.producing import CommandLog
 from squirrel.model.errors import Unavailable
+from squirrel.model.instants import format_instant
 from squirrel.wire.documents import answer_json
 from squirrel.wire.owner_link import GetStats, Stats
 
@@ -105,7 +106,10 @@ class Status:
 
     async def health(self, call: Call) -> Response:
         """GET /health."""
-        return _json({"status": "healthy", "service": "squirrel", "version": self._deps.settings.version})
+        # `time` and `timestamp` are two seeds' names for the same; `status` and `service` are the third's.
+        now = format_instant(self._deps.clock.now_ms())
+        version = self._deps.settings.version
+        return _json({"status": "healthy", "service": "squirrel", "version": version, "time": now, "timestamp": now})
 
     async def ready(self, call: Call) -> Response:
         """GET /readyz: whether a schedule sent now would be stored, applied and fired."""
@@ -157,10 +161,10 @@ class Status:
         )
 
     async def front(self, call: Call) -> Response:
-        """GET /: where to go from here."""
-        return _json(
-            {"service": "squirrel", "version": self._deps.settings.version, "docs": "/docs", "api": "/openapi.json"}
-        )
+        """GET /: for a browser the way to the page, for anyone else what the Redis seed's clients look for at their start."""
+        if "text/html" in (call.header(b"accept") or ""):
+            return Response(status_code=307, headers={"Location": "/docs", "Vary": "Accept"})
+        return _json({"data": "Scheduler service is running.", "status": 200}, headers={"Vary": "Accept"})
 
 
 def summed(parts: list[Stats]) -> dict[str, float]:

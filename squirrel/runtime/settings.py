@@ -69,6 +69,8 @@ class Settings(BaseModel):
     emit_ahead_ms: int = Field(ge=0, le=10_000)
     max_retries: int = Field(ge=-1)
     retry_initial_seconds: float = Field(ge=0)
+    pending_window_minutes: int = Field(ge=1, le=1440)
+    n8n_base_url: str = Field(pattern=r"^https?://[!-~]+$")
     worker: str = Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")
     internal_host: str
     internal_port: int = Field(ge=0, le=65_535)
@@ -78,8 +80,6 @@ class Settings(BaseModel):
     commit_interval_seconds: float = Field(gt=0, le=60)
     store_memory_mb: int = Field(ge=16)
     changelog_retention_hours: float = Field(gt=0)
-    pending_window_minutes: int = Field(ge=1, le=1440)
-    n8n_base_url: str = Field(pattern=r"^https?://[!-~]+$")
     log_level: Literal["debug", "info", "warning", "error"]
     log_format: Literal["auto", "human", "json"]
     show_kafka: bool  # in /api/v1/stats; `squirrel dev` does

@@ -1,0 +1,79 @@
+"""Where each foreign call is served, and what the door says on those paths to who has no token."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from starlette.responses import Response
+from starlette.routing import Route
+
+from squirrel.gateway.compat import redis
+from squirrel.gateway.compat.exchange import ForeignEndpoint, Handler, Seed, json_answer
+from squirrel.gateway.compat.inner import Inner
+from squirrel.gateway.compat.process_usage import ProcessUsage
+from squirrel.gateway.deps import GatewayDeps
+from squirrel.gateway.problems import Answered
+from squirrel.gateway.schedules import Parts
+from squirrel.model.retry import RetryPolicy
+
+Table = Mapping[str, Mapping[str, Handler]]  # path -> method -> handler
+
+_REDIS_PATHS: Final = frozenset({"/schedule", "/schedules", "/stats", "/purge"})
+
+
+class Unauthorized(Answered):
+    """401 in the shape of the seed whose path was called."""
+
+    def __init__(self, seed: Seed) -> None:
+        super().__init__("unauthorized", "send the header Authorization: <token>")
+        self._seed = seed
+
+    def response(self) -> Response:
+        return json_answer(self._seed.error(401, "Unauthorized"), 401)
+
+
+def seed_of(path: str) -> Seed | None:
+    """Which foreign API a path belongs to, or None for ours."""
+    if path in _REDIS_PATHS or path.startswith("/schedule/"):
+        return redis.SEED
+    return None
+
+
+def unauthorized(path: str) -> Answered | None:
+    """What a call of a foreign API without a valid token is told; None leaves it to the native problem document."""
+    seed = seed_of(path)
+    return None if seed is None else Unauthorized(seed)
+
+
+def foreign_routes(deps: GatewayDeps, parts: Parts) -> list[Route]:
+    """One route per foreign path."""
+    inner = Inner(parts, deps.history)
+    return [
+        Route(path, ForeignEndpoint(seed, handlers), methods=None)
+        for seed, table in _tables(deps, inner)
+        for path, handlers in table.items()
+    ]
+
+
+def retry_of(deps: GatewayDeps) -> RetryPolicy:
+    """RETRIES and RETRY_TIME, the same wait each time."""
+    wait_ms = max(1, round(deps.settings.retry_seconds * 1000))
+    return RetryPolicy(
+        max_retries=deps.settings.max_retries, strategy="fixed", initial_ms=wait_ms, max_ms=wait_ms, jitter=0
+    )
+
+
+def _tables(deps: GatewayDeps, inner: Inner) -> list[tuple[Seed, Table]]:
+    return [(redis.SEED, _redis(deps, inner))]
+
+
+def _redis(deps: GatewayDeps, inner: Inner) -> Table:
+    api = redis.RedisApi(inner, deps.settings.api_token, retry_of(deps), ProcessUsage(deps.clock.monotonic))
+    return {
+        "/schedule": {"POST": api.create},
+        "/schedules": {"GET": api.list, "DELETE": api.purge},
+        "/purge": {"POST": api.purge},
+        "/stats": {"GET": api.stats},
+        "/schedule/{key}": {"GET": api.get, "PATCH": api.patch, "DELETE": api.delete},
+    }
