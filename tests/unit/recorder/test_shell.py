@@ -21,6 +21,9 @@ from tests.unit.recorder.records import SLOT_MS, completion, dead_letter, record
 KINDS = {"x.results": "results", "x.completions": "completions", "x.dead-letters": "dead-letters"}
 
 
+HASTY = pytest.mark.parametrize("world", [0.3], indirect=True)  # the store's deadline in seconds
+
+
 class StoppedClock:
     def __init__(self) -> None:
         self.ms = SLOT_MS + 1000
@@ -35,8 +38,8 @@ class StoppedClock:
 class CountingHistory(SqliteHistory):
     """The real store; notes the sizes of its batches and takes no body that says so."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path, timeout_seconds=0.3)
+    def __init__(self, path: Path, timeout_seconds: float) -> None:
+        super().__init__(path, timeout_seconds)
         self.sizes: list[int] = []
 
     async def write(self, batch: HistoryBatch) -> None:
@@ -47,9 +50,9 @@ class CountingHistory(SqliteHistory):
 
 
 class World:
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, timeout_seconds: float) -> None:
         self.path = directory / "history.db"
-        self.history = CountingHistory(self.path)
+        self.history = CountingHistory(self.path, timeout_seconds)
         self.reader = SqliteHistory(self.path, timeout_seconds=20)
         self.clock = StoppedClock()
         self.refused: list[Poison] = []
@@ -64,8 +67,8 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
+async def world(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path, getattr(request, "param", 20.0))
     await world.reader.start()
     await world.lane.start()
     yield world
@@ -122,6 +125,7 @@ async def test_what_the_store_rejects_is_found_among_its_neighbours(world: World
         assert await world.attempts_of(f"s{n}") == ([] if n in (7, 30) else [1])
 
 
+@HASTY
 async def test_an_outage_delays_and_loses_nothing(world: World) -> None:
     lock = sqlite3.connect(world.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
@@ -147,6 +151,7 @@ async def test_an_outage_delays_and_loses_nothing(world: World) -> None:
     assert world.lane.state.pending_records == 0
 
 
+@HASTY
 async def test_a_partition_taken_away_is_forgotten_and_the_others_go_on(world: World) -> None:
     lock = sqlite3.connect(world.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
@@ -162,6 +167,7 @@ async def test_a_partition_taken_away_is_forgotten_and_the_others_go_on(world: W
     assert lost.cancelled()
 
 
+@HASTY
 async def test_stopping_leaves_waiting_calls_undone(world: World) -> None:
     lock = sqlite3.connect(world.path, isolation_level=None)
     lock.execute("BEGIN IMMEDIATE")
