@@ -89,8 +89,8 @@ class KafkaWriter:
         writer, self._writer = self._writer, None
         if writer is not None:
             await _end(writer)
-        for task in tuple(self._ends):
-            task.cancel()
+        if self._ends:
+            await asyncio.wait(tuple(self._ends), timeout=self._start_seconds)
 
 
 async def _end(writer: Writer) -> None:

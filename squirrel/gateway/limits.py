@@ -17,6 +17,7 @@ QUERY_BYTES_MAX: Final = 16 * KIB
 HEAD_SECONDS_MAX: Final = 10.0  # from the first byte of a request to the end of its headers
 BODY_SECONDS_MAX: Final = 30.0  # to the end of its body: a full batch at 1 MiB/s
 SEND_SECONDS_MAX: Final = 30.0  # for a client to take one part of an answer
+LINGER_SECONDS: Final = 1.0  # for a client that is still sending to read why it was refused
 KEEP_ALIVE_SECONDS: Final = 75  # longer than the 60 s after which common proxies close an idle connection
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 255
 IDEMPOTENCY_KEYS_KEPT_MAX: Final = 50_000

@@ -20,6 +20,7 @@ from squirrel.gateway.limits import (
     HEAD_BYTES_MAX,
     HEAD_SECONDS_MAX,
     KEEP_ALIVE_SECONDS,
+    LINGER_SECONDS,
     SEND_SECONDS_MAX,
 )
 from squirrel.gateway.problems import MEDIA_TYPE, Answered
@@ -32,12 +33,14 @@ class BoundedHttp(HttpToolsProtocol):
     head_seconds: float = HEAD_SECONDS_MAX
     body_seconds: float = BODY_SECONDS_MAX
     send_seconds: float = SEND_SECONDS_MAX
+    linger_seconds: float = LINGER_SECONDS
     connections_max: int = CONNECTIONS_MAX
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._head_bytes = 0
         self._in_head = True
+        self._lingering = False
         self._receiving: asyncio.TimerHandle | None = None
         self._sending: asyncio.TimerHandle | None = None
         if len(self.connections) > self.connections_max:
@@ -51,13 +54,17 @@ class BoundedHttp(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
         if self._in_head:
             self._head_bytes += len(data)
             if self._receiving is None:
                 self._expect_head()
         super().data_received(data)
         if self._in_head and self._head_bytes > HEAD_BYTES_MAX and not self.transport.is_closing():
-            self._end(Answered("headers_too_large", f"the head of a request has at most {HEAD_BYTES_MAX} bytes"))
+            self._end(
+                Answered("headers_too_large", f"the head of a request has at most {HEAD_BYTES_MAX} bytes"), linger=True
+            )
 
     def on_headers_complete(self) -> None:
         self._in_head = False
@@ -104,8 +111,11 @@ class BoundedHttp(HttpToolsProtocol):
         reason = f"the body did not arrive within {self.body_seconds:g} s; send it again"
         self._end(Answered("request_timeout", reason))
 
-    def _end(self, problem: Answered) -> None:
-        """Answers outside of any application, and closes; says nothing when an answer is already on its way."""
+    def _end(self, problem: Answered, *, linger: bool = False) -> None:
+        """Answers outside of any application, and closes; says nothing when an answer is already on its way.
+
+        `linger`: the client is still sending; closing at once would reset the connection before it has read why.
+        """
         cycle: Any = self.cycle  # None until the first request
         if cycle is None or cycle.response_complete or not cycle.response_started:
             body = raw_json(problem.document())
@@ -120,7 +130,12 @@ class BoundedHttp(HttpToolsProtocol):
             if cycle is not None and not cycle.response_complete:
                 cycle.disconnected = True  # the application's own answer would be a second one
                 cycle.message_event.set()
-        self.transport.close()
+        if linger:
+            self._lingering = True
+            _cancel(self._receiving)
+            self._receiving = self.loop.call_later(self.linger_seconds, self.transport.close)
+        else:
+            self.transport.close()
 
 
 def _cancel(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:

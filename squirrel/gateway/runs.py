@@ -61,9 +61,9 @@ class Runs:
     async def of_schedule(self, call: Call) -> Response:
         """GET /schedules/{id}/runs: newest first; a run that the history has not seen leads the first page."""
         schedule_id, cursor = call.schedule_id, call.query.get("cursor")
-        located, page = await asyncio.gather(
-            self._find(call.namespace, schedule_id),
+        page, located = await asyncio.gather(
             self._parts.history.runs_of(call.namespace, schedule_id, call.limit, cursor),
+            self._find(call.namespace, schedule_id),
         )
         if located is None and not page.items and cursor is None:
             await self._parts.lookups.get(call.namespace, schedule_id)  # 404, or 503 when that cannot be known

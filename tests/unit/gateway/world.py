@@ -10,7 +10,7 @@ import asyncio
 import itertools
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import fields
 from pathlib import Path
@@ -67,12 +67,13 @@ class SetClock:
 
     def __init__(self) -> None:
         self.wall_ms = NOW_MS
+        self.skip_seconds = 0.0
 
     def now_ms(self) -> int:
         return self.wall_ms
 
     def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
+        return asyncio.get_running_loop().time() + self.skip_seconds
 
 
 class MemoryLog:
@@ -81,6 +82,7 @@ class MemoryLog:
     def __init__(self) -> None:
         self.records: dict[tuple[str, int], list[Record]] = defaultdict(list)
         self.appends: list[tuple[str, int, int]] = []  # topic, partition, records
+        self.commands = 0
         self.engine: Engine | None = None
         self.definitions: MemoryDefinitions | None = None
         self.down = False
@@ -104,6 +106,7 @@ class MemoryLog:
         log.extend(records)
         self.appends.append((topic, partition, len(records)))
         if topic == TOPICS.commands:
+            self.commands += len(records)
             offsets = itertools.count(first)
             self._feeding.put_nowait(
                 (
@@ -172,6 +175,7 @@ class World:
         self.history = SqliteHistory(folder / "history.db")
         self.posts = 0
         self.link_down = False
+        self.answer_asks: Callable[[bytes], Awaitable[bytes]] | None = None  # instead of the engine
         self._ids = itertools.count(1)
         book = RouteBook(self.definitions)
         self.engine = Engine(
@@ -235,7 +239,12 @@ class World:
             return web.Response(status=401)
         if self.link_down:
             return web.Response(status=503)
-        return web.Response(body=await self.engine.answer(await request.read()))
+        answer = self.answer_asks or self.engine.answer
+        return web.Response(body=await answer(await request.read()))
+
+    async def caught_up(self) -> None:
+        """Returns once the engine has applied all commands."""
+        await eventually(lambda: self.engine.parts.counters.commands >= self.log.commands)
 
     async def emitted(self) -> None:
         """Returns once the engine has emitted a run."""
