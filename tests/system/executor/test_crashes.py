@@ -99,6 +99,24 @@ async def test_what_is_held_at_a_stop_is_called_by_the_next_owner(world: World) 
         assert all(result.started_ms >= due_ms for result in world.results if json.loads(result.schedule_id[1:]) < 20)
 
 
+async def test_a_stop_waits_for_calls_in_flight(world: World) -> None:
+    async def takes_a_second(line: Line, received: Received) -> bool:
+        await line.target.pause(1.0)
+        return await answer()(line, received)
+
+    async with Target(takes_a_second) as target:
+        async with world.executor():
+            await world.emit(*(world.execution(n, target.url) for n in range(8)))
+            await eventually(lambda: len(target.requests) == 8)
+        await world.until(8, 5)
+        async with world.executor() as service:
+            await eventually(lambda: len(service.app.ready()) == PARTITIONS)
+            assert {owned.mark()[0] for owned in service.executor.partitions.values()} == {2}, (
+                "committed on the way out"
+            )
+        assert len(target.requests) == 8
+
+
 async def test_a_call_that_outlives_the_stop_is_left_to_the_next_owner(world: World) -> None:
     async def slow_at_first(line: Line, received: Received) -> bool:
         if len(line.target.requests) == 1:

@@ -59,6 +59,11 @@ def test_one_host_alone_has_its_whole_limit() -> None:
     assert [window.enter("only", number) for number in range(300)].count(True) == 256
 
 
+def test_one_slow_host_leaves_a_third_however_much_it_may_have() -> None:
+    window: Window[int] = Window(900, 900)
+    assert [window.enter("slow", number) for number in range(900)].count(True) == 600
+
+
 def test_hosts_take_turns() -> None:
     window: Window[str] = Window(2, 2)
     assert window.enter("a", "a0")
