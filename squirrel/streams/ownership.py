@@ -50,6 +50,7 @@ class Ownership:
         self._flow = flow
         self._holdings: dict[int, _Holding] = {}
         self._locks: dict[int, asyncio.Lock] = defaultdict(asyncio.Lock)  # one lifecycle call per partition at a time
+        self._revoking = asyncio.Lock()
         self._leaving: set[asyncio.Task[None]] = set()
         self.generation = -1
         self.active = False  # between an assignment and the next revocation
@@ -78,6 +79,10 @@ class Ownership:
     async def revoke(self) -> None:
         """Everything is revoked: finish what lanes have, tell the owner, commit. Returns when the group may go on."""
         self.active = False
+        async with self._revoking:  # a stop may meet a rebalance: nobody goes on before lanes have finished
+            await self._revoke()
+
+    async def _revoke(self) -> None:
         deadline = self._settings.clock.monotonic() + REVOKE_SECONDS_MAX
         async with asyncio.TaskGroup() as group:
             for number, holding in list(self._holdings.items()):

@@ -28,6 +28,7 @@ WRITE_BUFFER_BYTES_DEFAULT: Final = 64 * MIB  # memtables of all partitions toge
 MEMTABLE_BYTES: Final = 8 * MIB  # one partition's, so that a flush stays short
 BLOCK_BYTES: Final = 16 * KIB  # larger compress better: ids come four times, once per kind of row
 BLOOM_BITS_PER_KEY: Final = 10  # most look-ups are of ids that do not exist yet
+ZSTD_WINDOW_BITS: Final = -14  # RocksDB's default
 OPEN_FILES_MAX: Final = 128  # per partition
 LEVEL_BASE_BYTES: Final = 64 * MIB
 FILE_BYTES: Final = 32 * MIB
@@ -50,10 +51,10 @@ def rocks_options(cache_bytes: int, write_buffer_bytes: int) -> Options:
     options.set_write_buffer_manager(WriteBufferManager(write_buffer_bytes, False))
     options.set_write_buffer_size(MEMTABLE_BYTES)
     options.set_max_write_buffer_number(4)
-    options.set_compression_per_level(
-        [DBCompressionType.lz4(), DBCompressionType.lz4()] + [DBCompressionType.zstd()] * 5
-    )
+    options.set_compression_type(DBCompressionType.zstd())
     options.set_bottommost_compression_type(DBCompressionType.zstd())
+    # Level 1: a tenth smaller than lz4 above and zstd 3 below, for no more of the second core (measured on 400,000 rows).
+    options.set_compression_options(ZSTD_WINDOW_BITS, 1, 0, 0)
     options.set_level_compaction_dynamic_level_bytes(True)
     options.set_max_bytes_for_level_base(LEVEL_BASE_BYTES)
     options.set_target_file_size_base(FILE_BYTES)

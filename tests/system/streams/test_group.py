@@ -142,6 +142,33 @@ async def test_an_error_in_a_lane_ends_the_process_and_commits_nothing(world: Wo
         await eventually(lambda: len(world.ledger.seen) == 2, what="both records read again")
 
 
+async def test_a_stop_waits_for_the_batch_a_lane_has_and_commits_it(world: World) -> None:
+    one = world.member("one", commit_seconds=3600.0)
+    entered, free = asyncio.Event(), asyncio.Event()
+
+    async def waits(topic: str, partition: int, records: Sequence[Any]) -> None:
+        entered.set()
+        await free.wait()
+
+    one.inside = waits
+    async with world.running(one) as writer:
+        await one.ready(*ALL)
+        await writer.append(world.topics[0], 2, [(b"k", b"v", ())] * 3)
+        await entered.wait()
+        stopping = asyncio.create_task(one.app.stop())
+        await eventually(lambda: not one.app.ownership.active, what="stopping")
+        assert world.ledger.named("one", "lost") == []
+        free.set()
+        await stopping
+    assert world.ledger.named("one", "lost") == list(ALL)
+    assert len(world.ledger.seen) == 3
+    two = world.member("two")
+    async with world.running(two):
+        await two.ready(*ALL)
+        assert (await two.app.committed(world.topics[0], 2)).offset == 3
+    assert world.ledger.broken == []
+
+
 async def test_an_owner_that_cannot_open_ends_the_process(world: World) -> None:
     one = world.member("one")
 
