@@ -8,7 +8,7 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from squirrel.gateway.compat import redis
+from squirrel.gateway.compat import jobs, redis
 from squirrel.gateway.compat.exchange import ForeignEndpoint, Handler, Seed, json_answer
 from squirrel.gateway.compat.inner import Inner
 from squirrel.gateway.compat.process_usage import ProcessUsage
@@ -37,6 +37,8 @@ def seed_of(path: str) -> Seed | None:
     """Which foreign API a path belongs to, or None for ours."""
     if path in _REDIS_PATHS or path.startswith("/schedule/"):
         return redis.SEED
+    if path.startswith(("/jobs", "/dlq")):
+        return jobs.SEED
     return None
 
 
@@ -65,7 +67,20 @@ def retry_of(deps: GatewayDeps) -> RetryPolicy:
 
 
 def _tables(deps: GatewayDeps, inner: Inner) -> list[tuple[Seed, Table]]:
-    return [(redis.SEED, _redis(deps, inner))]
+    return [(redis.SEED, _redis(deps, inner)), (jobs.SEED, _jobs(deps, inner))]
+
+
+def _jobs(deps: GatewayDeps, inner: Inner) -> Table:
+    api = jobs.JobsApi(inner, deps.settings.max_retries)
+    return {
+        "/jobs": {"GET": api.every, "POST": api.create},
+        "/jobs/{id}": {"GET": api.get, "PUT": api.put, "DELETE": api.delete},
+        "/jobs/{id}/run": {"POST": api.run},
+        "/jobs/{id}/status": {"PATCH": api.patch_status},
+        "/dlq": {"GET": api.dead},
+        "/dlq/{id}/reactivate": {"POST": api.reactivate},
+        "/dlq/{id}/complete": {"POST": api.complete},
+    }
 
 
 def _redis(deps: GatewayDeps, inner: Inner) -> Table:
