@@ -38,6 +38,7 @@ async def run(small: bool) -> list[Figure]:
         left_ms = due_ms - on.settings.emit_ahead_ms - time.time_ns() // 1_000_000
         assert left_ms > 0, "the commands were not applied before they were due: too slow a machine for this lead"
         note(f"{count} pending, due in {left_ms} ms")
+        cpu_before = engine.cpu_seconds()
         async with on.offsets() as ends:
             await on.until(
                 lambda: ends(on.topics.executions),
@@ -46,6 +47,7 @@ async def run(small: bool) -> list[Figure]:
                 "not all emitted",
             )
             ended_ms = time.time_ns() / 1e6
+        cpu_seconds = engine.cpu_seconds() - cpu_before
         first_ms, chunk = await _emitted(on, count, due_ms)
         await on.stop("engine")
         again, seconds = await produce(on.brokers, await on.ceiling_topic(), [chunk])
@@ -55,6 +57,7 @@ async def run(small: bool) -> list[Figure]:
         "seconds": (ended_ms - first_ms) / 1000,
         "first_emitted_before_due_ms": due_ms - first_ms,
         "last_after_due_ms": ended_ms - due_ms,
+        "engine_cpu_us_each": cpu_seconds / count * 1e6,
         "record_bytes": value_bytes,
         "partitions": on.partitions,
     }

@@ -30,7 +30,9 @@ async def run(small: bool) -> list[Figure]:
         assert produced == read == count, f"{produced} produced, {read} read, {count} wanted"
         note(f"{count} commands stand in the topic; a bare loop reads {ceiling:,.0f}/s")
         [engine] = await on.start("engine", wait_ready=False)
+        cpu_before = engine.cpu_seconds()
         seconds, applied_seconds, counted = await apply_all(on, engine, count)
+        cpu_seconds = engine.cpu_seconds() - cpu_before
         counters = await engine.metrics()
         async with on.offsets() as ends:
             rows = await ends(on.topics.timeline_changelog)
@@ -41,6 +43,7 @@ async def run(small: bool) -> list[Figure]:
         "changelog_records": rows,
         "seconds": seconds,
         "applied_per_s": counted / applied_seconds,
+        "engine_cpu_us_each": cpu_seconds / count * 1e6,
         "partitions": on.partitions,
         "message": "200 random bytes as base64",
     }

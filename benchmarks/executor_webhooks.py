@@ -44,14 +44,17 @@ async def run(small: bool) -> list[Figure]:
         note(f"raw connections make {bare.per_s:,.0f} calls/s")
         called_before = await target.count()
         await produce(on.brokers, on.topics.executions, backlog(count, target.url, on.partitions))
-        await on.start("executor", wait_ready=False)
+        [executor] = await on.start("executor", wait_ready=False)
+        cpu_before = executor.cpu_seconds()
         async with on.offsets() as ends:
             await on.until(lambda: ends(on.topics.results), lambda seen: seen >= count, SECONDS_MAX, "not all answered")
             ended_us = time.time_ns() / 1000
+        cpu_seconds = executor.cpu_seconds() - cpu_before
         await on.stop("executor")
         seconds, runs = await _called(on, target, called_before, ended_us)
     assert runs == count, f"{runs} runs were called, {count} wanted"
     details = {"calls": count, "seconds": seconds, "window_per_host": window, "target": target.kind}
+    details["executor_cpu_us_each"] = cpu_seconds / count * 1e6
     return [Figure("executor_webhooks_per_s", count / seconds, "calls/s", bare.per_s, details)]
 
 

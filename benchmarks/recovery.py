@@ -38,7 +38,9 @@ async def run(small: bool) -> list[Figure]:
         began = time.perf_counter()
         [engine] = await on.start("engine", wait_ready=False)
         up_seconds = time.perf_counter() - began
+        cpu_before = engine.cpu_seconds()
         seconds = await _recovered(on, engine, count)
+        cpu_seconds = engine.cpu_seconds() - cpu_before
         rss_mb, rss_mb_max = engine.memory_mb()
         disk_bytes = await _settled(on, 1 if small else SETTLED_LOOKS)
         settled_mb, _ = engine.memory_mb()
@@ -50,7 +52,13 @@ async def run(small: bool) -> list[Figure]:
             count / seconds,
             "schedules/s",
             ceiling,
-            {**shared, "changelog_records": records, "seconds": seconds, "process_start_seconds": up_seconds},
+            {
+                **shared,
+                "changelog_records": records,
+                "seconds": seconds,
+                "process_start_seconds": up_seconds,
+                "engine_cpu_us_each": cpu_seconds / count * 1e6,
+            },
         ),
         Figure(
             "pending_disk_bytes",

@@ -45,25 +45,37 @@ async def run(small: bool) -> list[Figure]:
         assert healthz.statuses == {"200": singles}, healthz
         note(f"the gateway answers {healthz.per_s:,.0f} GET /healthz a second")
         shared = {"port": port, "count": singles, "connections": connections}
+        cpu = [_cpu(on)]
         waited = await drive(on.folder, [request("POST", PATH, body) for body in bodies], **shared)
         await _taken(on, waited, "201", singles)
+        cpu.append(_cpu(on))
         prefer = "prefer: respond-async\r\n"
         unwaited = await drive(on.folder, [request("POST", PATH, body, prefer) for body in bodies], **shared)
         await _taken(on, unwaited, "202", 2 * singles)
+        cpu.append(_cpu(on))
         batch, ceiling = await _batches(on, small, 2 * singles)
     return [
-        _figure("rest_schedules_per_s", waited, singles, healthz.per_s, connections),
-        _figure("rest_schedules_async_per_s", unwaited, singles, healthz.per_s, connections),
+        _figure("rest_schedules_per_s", waited, singles, healthz.per_s, (cpu[0], cpu[1])),
+        _figure("rest_schedules_async_per_s", unwaited, singles, healthz.per_s, (cpu[1], cpu[2])),
         batch if ceiling is None else Figure(batch.metric, batch.value, batch.unit, ceiling, batch.details),
     ]
 
 
-def _figure(metric: str, driven: Driven, schedules: int, ceiling: float | None, connections: int) -> Figure:
+def _cpu(on: Stage) -> tuple[float, float]:
+    """CPU seconds of the gateway and of the engine so far."""
+    return on.services["gateway"].cpu_seconds(), on.services["engine"].cpu_seconds()
+
+
+def _figure(
+    metric: str, driven: Driven, schedules: int, ceiling: float | None, cpu: tuple[tuple[float, float], ...]
+) -> Figure:
+    before, after = cpu
     details = {
         "schedules": schedules,
         "seconds": driven.seconds,
         "statuses": driven.statuses,
-        "connections": connections,
+        "gateway_cpu_us_each": (after[0] - before[0]) / schedules * 1e6,
+        "engine_cpu_us_each": (after[1] - before[1]) / schedules * 1e6,
         "answer_ms_p50": driven.answer_ms_p50,
         "answer_ms_p99": driven.answer_ms_p99,
     }
@@ -78,9 +90,10 @@ async def _batches(on: Stage, small: bool, before: int) -> tuple[Figure, float |
         request("POST", f"{PATH}:batch", b'{"schedules":[%b]}' % b",".join(bodies[start : start + items]))
         for start in range(0, count * items, items)
     ]
+    cpu_before = _cpu(on)
     driven = await drive(on.folder, requests, port=on.settings.port, count=count, connections=BATCH_CONNECTIONS)
     await _taken(on, driven, "200", before + count * items)
-    figure = _figure("rest_batch_schedules_per_s", driven, count * items, None, BATCH_CONNECTIONS)
+    figure = _figure("rest_batch_schedules_per_s", driven, count * items, None, (cpu_before, _cpu(on)))
     await on.stop()
     commands = await _last_commands(on, count * items)
     appended, seconds = await produce(on.brokers, await on.ceiling_topic(), commands)

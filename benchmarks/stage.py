@@ -81,6 +81,11 @@ class Service:
                 found[match[1].removeprefix("squirrel_").removesuffix("_total")] = float(match[2])
         return found
 
+    def cpu_seconds(self) -> float:
+        """What the process has used of the cores since its start: the figure that other load on the machine leaves alone."""
+        ticks = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
+
     def memory_mb(self) -> tuple[float, float]:
         """(resident now, resident at its highest), MiB, as the kernel counts."""
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
