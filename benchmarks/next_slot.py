@@ -1,8 +1,8 @@
 """What the engine pays to ask a compiled rule for its next slot.
 
 Cost sketch: a question is two or three bisections and a division, in pure Python about 5 to 15 us; the bar is 50 us at the
-median and 5 ms at worst, over cron, RRULE and intervals in UTC and in zones, first questions (caches cold) included. CPU time of the
-thread, so that what else the machine does is not counted.
+median and 5 ms at worst, over cron, RRULE and intervals in UTC and in zones, first questions (cold caches) included. CPU time of
+the thread, so that what else the machine does is not counted.
 """
 
 from __future__ import annotations

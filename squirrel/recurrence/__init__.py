@@ -8,7 +8,7 @@ Promises: the same slots for the same content on every machine and after every r
 Never: reads a clock, adds the spread to a slot, counts `max_runs`, or decides what happens to a slot that was missed.
 """
 
-from squirrel.recurrence.business import Calendar, CalendarLookup
+from squirrel.recurrence.business import Calendar, CalendarLookup, no_calendars
 from squirrel.recurrence.clock_warnings import warnings
 from squirrel.recurrence.explain import explain
 from squirrel.recurrence.presets import PRESETS, Preset
@@ -26,6 +26,7 @@ __all__ = [
     "RuleError",
     "compile_rule",
     "explain",
+    "no_calendars",
     "spread_offset_ms",
     "tzdata_version",
     "upcoming",

@@ -154,9 +154,9 @@ def test_zones(expression: str, zone_change: tuple[str, datetime], hours: int, p
     start=st.datetimes(datetime.fromisoformat("2009-01-01"), datetime.fromisoformat("2032-01-01")),
 )
 def test_croniter_agrees(expression: str, start: datetime) -> None:
-    # croniter reads a range of one (`7-7`) as everything, and a day field such as `*/2` as one without a star.
+    # croniter reads a range of one (`7-7`) as everything, and a star beside other things otherwise than Debian.
     fields = expression.split()
-    if any(field.startswith("*") and field != "*" for field in (fields[2], fields[4])):
+    if any("*" in field and field != "*" for field in (fields[2], fields[4])):
         return
     if any(
         left == right
