@@ -177,6 +177,7 @@ def _exhaust(work: Work, row: Row, run: OpenRun, result: Result) -> None:
             message=Raw(row.spec.message if run.message is None else run.message),
             last={"status": result.status, "body": result.body[:1024]},
             slot_ms=run.slot_ms,
+            retention_ms=row.spec.retention_ms,
         )
     )
     finish(work, row, run, RunState.FAILED, result.finished_ms, reason, status=result.status)

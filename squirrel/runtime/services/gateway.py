@@ -24,6 +24,7 @@ from squirrel.runtime.services.parts import (
     topics_of,
     writer_of,
 )
+from squirrel.stores.history import HistoryUnavailable
 from squirrel.stores.open import open_history
 from squirrel.streams.assignor import OwnerDirectory
 
@@ -83,7 +84,10 @@ class GatewayService:
         settings = self.context.settings
         await self.definitions.start()
         await self.definitions.ready()
-        await self.history.start()
+        try:
+            await self.history.start()
+        except HistoryUnavailable as error:
+            self.context.log.warning("the history store is away; runs cannot be read", reason=str(error))
         listening = self._listen(settings.host, settings.port)
         self.server = Server(server_config(self.app, settings.host, settings.port))
         self._serving = asyncio.get_running_loop().create_task(self.server.serve([listening]), name="uvicorn")
