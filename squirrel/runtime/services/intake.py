@@ -53,6 +53,7 @@ class IntakeService:
         await self.definitions.start()
         await self.definitions.ready()
         await self.writer.start()
+        self.app.settings.datadir.mkdir(parents=True, exist_ok=True)  # Faust makes its own level only
         await self.app.start()
         self.watchdog.start()
 

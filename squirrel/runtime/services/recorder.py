@@ -58,6 +58,7 @@ class RecorderService:
             self.context.log.warning("the history store is away; records wait", reason=str(error))
         await self.writer.start()
         await self.lane.start()
+        self.app.settings.datadir.mkdir(parents=True, exist_ok=True)  # Faust makes its own level only
         await self.app.start()
         self.watchdog.start()
 
