@@ -1,7 +1,7 @@
 """One HTTP/1.1 connection: one request out, one bounded answer in, and no opinion about what it means.
 
-Own code because an attempt is one request on the wire: aiohttp resends idempotent methods by itself and reaches a sixth of
-this rate (see ARCHITECTURE.md, "Executors"). llhttp (httptools) parses; we bound, time and drop.
+Own code because an attempt is one request on the wire: aiohttp resends idempotent methods by itself and reaches less than half
+of this rate (see ARCHITECTURE.md, "Executors"). llhttp (httptools) parses; we bound, time and drop.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import BENCHMARKS
 from squirrel.cli.app import build_app
 from squirrel.gateway.api_table import API
 from squirrel.model.addresses import parse_networks
@@ -71,6 +72,9 @@ def test_make_verbs_exist(doc: str) -> None:
     assert {"dev", "test", "check", "bench", "help"} <= verbs
     named = {match[1] for line in code_of(text_of(doc)) if (match := re.match(r"make ([a-z-]+)", line))}
     assert named <= verbs, f"{doc} names verbs that the Makefile has not"
+    metrics = {metric for metrics in BENCHMARKS.values() for metric in metrics}
+    chosen = set(re.findall(r"make bench ONLY=(\w+)", text_of(doc)))
+    assert chosen <= BENCHMARKS.keys() | metrics, f"{doc} names benchmarks that there are not"
 
 
 @pytest.mark.parametrize("doc", DOCS)
