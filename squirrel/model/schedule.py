@@ -168,12 +168,12 @@ class Row(Struct, array_like=True):
     owed_until_ms: int | None = None  # slots up to here were missed and are made up for one by one (`run_all`)
     command_offset: int = -1  # of the last command applied: what is below it and not newer is a replay
     rule_ms: int = 0  # the instant that `in_seconds` and a rule without a start count from
-    moved_to: str = ""  # UNKNOWN only: the schedule of this id lives where this group does
     parked: list[bytes] = []  # commands that wait for the create, encoded
     successes: int = 0
     failures: int = 0
     failures_in_a_row: int = 0
     revisions: list[Revision] = []  # newest last, bounded by number and bytes
+    moved_to: str = ""  # UNKNOWN only: the schedule of this id lives where this group does
 
 
 class RowHead(Struct, array_like=True):
