@@ -8,11 +8,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 
 from squirrel.recurrence.counting import Instants
 from squirrel.recurrence.days import day_of, weekday_of
 from squirrel.recurrence.dst import Policy, instants_of
-from squirrel.recurrence.limits import EXCLUDE_ENTRIES_MAX, EXCLUDED_DAYS_MAX, EXCLUDED_RUN_DAYS_MAX
+from squirrel.recurrence.limits import (
+    EXCLUDE_ENTRIES_MAX,
+    EXCLUDED_DAYS_MAX,
+    EXCLUDED_RUN_DAYS_MAX,
+    LARGE_COMPILED_MAX,
+)
 from squirrel.recurrence.problem import RuleError
 from squirrel.recurrence.series import DAY_SECONDS
 from squirrel.recurrence.zone import Zone
@@ -40,25 +46,36 @@ def excluded_days(exclude: tuple[str, ...], calendars: CalendarLookup) -> Calend
     """All entries of `exclude` as one calendar, None for none; RuleError for a name the lookup does not have."""
     if not exclude:
         return None
+    dates, names = _parted(exclude)
+    return _united((dates, *(_looked_up(name, calendars) for name in names)))
+
+
+def _looked_up(name: str, calendars: CalendarLookup) -> Calendar:
+    calendar = calendars(name)
+    if calendar is None:
+        shown = name[:80]
+        raise RuleError(FIELD, f"there is no calendar {shown!r}", f"Create it with PUT /api/v1/calendars/{shown}")
+    return calendar
+
+
+@lru_cache(maxsize=LARGE_COMPILED_MAX)
+def _parted(exclude: tuple[str, ...]) -> tuple[Calendar, tuple[str, ...]]:
+    """The dates among the entries, and the names."""
     if len(exclude) > EXCLUDE_ENTRIES_MAX:
         raise RuleError(
             FIELD, f"it has {len(exclude)} entries, at most {EXCLUDE_ENTRIES_MAX} are read", "Make a calendar"
         )
-    dates: set[date] = set()
-    weekend: set[int] = set()
-    for entry in exclude:
-        if entry[:1].isdigit():
-            dates.add(_date(entry))
-            continue
-        calendar = calendars(entry)
-        if calendar is None:
-            shown = entry[:80]
-            raise RuleError(FIELD, f"there is no calendar {shown!r}", f"Create it with PUT /api/v1/calendars/{shown}")
-        dates |= calendar.dates
-        weekend |= calendar.weekend
+    names = tuple(entry for entry in exclude if not entry[:1].isdigit())
+    return Calendar(frozenset(_date(entry) for entry in exclude if entry[:1].isdigit())), names
+
+
+@lru_cache(maxsize=LARGE_COMPILED_MAX)
+def _united(calendars: tuple[Calendar, ...]) -> Calendar:
+    dates = frozenset[date]().union(*(calendar.dates for calendar in calendars))
+    weekend = frozenset[int]().union(*(calendar.weekend for calendar in calendars))
     if len(weekend) == 7:
         raise RuleError(FIELD, "the calendars leave no weekday, so the rule never occurs", "Leave one of them out")
-    return Calendar(frozenset(dates), frozenset(weekend))
+    return Calendar(dates, weekend)
 
 
 def _date(entry: str) -> date:

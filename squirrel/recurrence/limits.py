@@ -31,6 +31,9 @@ PREVIEW_MAX = 1_000
 WARNINGS_MAX = 10
 # Compiled rules kept; schedules with equal content share one.
 COMPILED_MAX = 4_096
+# Rules with text above LARGE_RULE_CHARS are kept apart and fewer of them: one with 5,000 EXDATEs takes half a megabyte.
+LARGE_COMPILED_MAX = 64
+LARGE_RULE_CHARS = 2_048
 # Years of expanded days a compiled rule remembers.
 YEARS_KEPT_MAX = 16
 

@@ -23,7 +23,13 @@ from squirrel.recurrence.counting import Instants
 from squirrel.recurrence.cron import compile_cron
 from squirrel.recurrence.dst import CALENDAR_POLICY, Policy, ZonedSeries
 from squirrel.recurrence.interval import ELAPSED_SECONDS, WALL_DAYS, ElapsedSteps, WallDays, WallMonths, check_every
-from squirrel.recurrence.limits import COMPILED_MAX, DELAY_SECONDS_MAX, SPREAD_SECONDS_MAX
+from squirrel.recurrence.limits import (
+    COMPILED_MAX,
+    DELAY_SECONDS_MAX,
+    LARGE_COMPILED_MAX,
+    LARGE_RULE_CHARS,
+    SPREAD_SECONDS_MAX,
+)
 from squirrel.recurrence.problem import RuleError
 from squirrel.recurrence.rrule_set import ListedInstants, UnionInstants, compile_set, policy_of
 from squirrel.recurrence.rrule_text import parse_rule_text
@@ -98,13 +104,18 @@ def compile_rule(
     `created_ms` is the schedule's creation (epoch ms). `schedule_key` changes no slot: what depends on it is the spread,
     which comes after (`spread_offset_ms`). RuleError names the field, as `when.cron`, and the fix.
     """
-    kind = check_shape(when)
-    if kind in ("after", "on_event"):
-        return NoSlots()
-    days_off = excluded_days(when.exclude, calendars)
-    # What does not change the slots is left out, so that schedules with the same rule share it.
+    content, needs_creation = _checked(when)
+    days_off = excluded_days(when.exclude, calendars) if when.exclude else None
+    is_large = when.rrule is not None and len(when.rrule) > LARGE_RULE_CHARS
+    return (_compile_large if is_large else _compile)(content, created_ms if needs_creation else 0, days_off)
+
+
+@lru_cache(maxsize=COMPILED_MAX)
+def _checked(when: When) -> tuple[When, bool]:
+    """What of a checked When decides its slots, so that schedules with the same rule share it; and whether creation does."""
+    check_shape(when)
     content = msgspec.structs.replace(when, exclude=(), max_runs=None, spread_seconds=0, delay_seconds=0)
-    return _compile(content, created_ms if _needs_creation(when) else 0, days_off)
+    return content, _needs_creation(when)
 
 
 def kind_of_when(when: When) -> str:
@@ -173,8 +184,9 @@ def _needs_creation(when: When) -> bool:
     return when.in_seconds is not None
 
 
-@lru_cache(maxsize=COMPILED_MAX)
-def _compile(when: When, created_ms: int, days_off: Calendar | None) -> Rule:
+def _compiled(when: When, created_ms: int, days_off: Calendar | None) -> Rule:
+    if when.after or when.on_event is not None:
+        return NoSlots()
     if when.at_ms is not None:
         return OneSlot(when.at_ms)
     if when.in_seconds is not None:
@@ -203,6 +215,10 @@ def _compile(when: When, created_ms: int, days_off: Calendar | None) -> Rule:
     if days_off is not None:
         source = _around(source, DaysOff(days_off), ZoneAndPolicy(zone, policy), when.if_excluded)
     return InstantRule(source, zone, lines, part_ms, when.start_ms, when.end_ms)
+
+
+_compile = lru_cache(maxsize=COMPILED_MAX)(_compiled)
+_compile_large = lru_cache(maxsize=LARGE_COMPILED_MAX)(_compiled)
 
 
 @dataclass(frozen=True)

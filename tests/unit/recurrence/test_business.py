@@ -52,6 +52,7 @@ def test_moved_times_rise_and_keep_their_wall_time(if_excluded: str) -> None:
     assert slots == sorted(set(slots))
     target = {0, 2} if if_excluded == "next_business_day" else {2, 4}
     assert {date.fromisoformat(text(slot - 5 * 3_600_000)[:10]).weekday() for slot in slots} == target
+    assert {text(slot - 5 * 3_600_000)[11:13] for slot in slots[:4]} == {"08", "20"}
     # Asked from any instant the answer is the same series.
     assert [rule.next_after(slot - 1) for slot in slots] == slots
     assert [rule.next_after(slot) for slot in slots[:-1]] == slots[1:]

@@ -86,6 +86,8 @@ def test_spread_is_stable_and_inside_its_width() -> None:
 def test_equal_rules_are_compiled_once() -> None:
     one = compile_rule(When(cron="0 9 * * *", timezone=NEW_YORK, max_runs=3), created_ms=1)
     assert compile_rule(When(cron="0 9 * * *", timezone=NEW_YORK, spread_seconds=9), created_ms=2) is one
+    dates = When(cron="0 9 * * *", exclude=tuple(f"2027-01-{day:02}" for day in range(1, 29)))
+    assert compile_rule(dates, created_ms=1) is compile_rule(dates, created_ms=2)
     bare = When(rrule="FREQ=DAILY")
     assert compile_rule(bare, created_ms=ms("2027-01-01T00:00:00")) is not compile_rule(bare, created_ms=0)
 

@@ -99,6 +99,18 @@ def test_pieces_agree_with_zoneinfo_in_every_zone() -> None:
                     assert piece.after == zone.offset(piece.end)
 
 
+def test_one_local_time_is_placed_as_the_rfc_says() -> None:
+    zone = zone_named(NEW_YORK, "test")
+    for local, utc in (
+        ("2027-03-14T01:59:59", "2027-03-14T06:59:59"),
+        ("2027-03-14T02:30:00", "2027-03-14T07:30:00"),
+        ("2027-03-14T03:00:00", "2027-03-14T07:00:00"),
+        ("2027-11-07T01:30:00", "2027-11-07T05:30:00"),
+        ("2027-11-07T02:00:00", "2027-11-07T07:00:00"),
+    ):
+        assert zone.utc(ms(local) // 1000) == ms(utc) // 1000
+
+
 def test_the_version_of_the_zones_is_known() -> None:
     assert tzdata_version()[:2] == "20"
     assert info("UTC").key == "UTC"

@@ -55,6 +55,17 @@ def test_week_start_changes_the_meaning() -> None:
     assert days(rule + "SU", 9, start) == ["1997-08-05", "1997-08-17", "1997-08-19", "1997-08-31"]
 
 
+def test_positions_count_whole_weeks_over_new_year() -> None:
+    rule = "DTSTART:20251201T000000Z\nRRULE:FREQ=WEEKLY;BYDAY=MO,SU;BYSETPOS="
+    assert runs(When(rrule=rule + "-1"), "2025-12-25T00:00:00", 3) == [
+        "2025-12-28T00:00:00",
+        "2026-01-04T00:00:00",
+        "2026-01-11T00:00:00",
+    ]
+    assert runs(When(rrule=rule + "2"), "2025-12-29T00:00:00", 1) == ["2026-01-04T00:00:00"]
+    assert runs(When(rrule=rule + "1"), "2026-01-01T00:00:00", 1) == ["2026-01-05T00:00:00"]
+
+
 @pytest.mark.parametrize(
     ("rule", "first", "second"),
     [
