@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -19,12 +19,14 @@ from squirrel.model.errors import Unavailable
 from squirrel.model.ids import id_problem, run_id
 from squirrel.model.limits import PAGE_ITEMS_MAX
 from squirrel.model.schedule import Row, Spec, State, decode_row
+from squirrel.recurrence import Rule, RuleError, compile_rule
 from squirrel.stores.history import History, Run
 from squirrel.wire import owner_link as codes
 from squirrel.wire.owner_link import Decided, ListRows
 from squirrel.wire.records import Command, Op
 
 LISTED_ROWS_MAX: Final = 10_000  # none of the seeds pages its lists; a longer one would be an answer of many megabytes
+LOOKED_AT_RUNS_MAX: Final = 20_000  # of one schedule, for one answer
 REVIVE: Final = "revive"  # a change that reaches a schedule which is over, see engine/changes.py
 _DONE: Final = frozenset({codes.CREATED, codes.REPEATED, codes.CHANGED, codes.CANCELLED, codes.TRIGGERED, codes.PARKED})
 CHANGES_AT_ONCE_MAX: Final = 200  # cancels of one purge that wait for their outcome together
@@ -142,16 +144,20 @@ class Inner:
         items += [document for run in stored if (document := run_document(run.record.id, run, row))]
         return items[:count]
 
-    async def stored_runs(self, namespace: str, schedule_id: str, count: int) -> list[Run]:
-        """The newest runs that the history knows."""
+    async def stored_runs(
+        self, namespace: str, schedule_id: str, count: int, states: Container[str] | None = None
+    ) -> list[Run]:
+        """The newest runs that the history knows, in these states; looks at a bounded number of others."""
         found: list[Run] = []
         cursor: str | None = None
+        seen = 0
         while len(found) < count:
             limit = min(count - len(found), PAGE_ITEMS_MAX)
             page = await self.history.runs_of(namespace, schedule_id, limit, cursor)
-            found += page.items
+            found += [run for run in page.items if states is None or run.record.state in states]
+            seen += len(page.items)
             cursor = page.next_cursor
-            if cursor is None:
+            if cursor is None or seen >= LOOKED_AT_RUNS_MAX:
                 break
         return found
 
@@ -188,6 +194,14 @@ class Inner:
             reply=True,
             actor=who.actor,
         )
+
+
+def rule_of(row: Row) -> Rule | None:
+    """The compiled rule of a schedule; None for one that needs the namespace's calendars, which only the engine holds."""
+    try:
+        return compile_rule(row.spec.when, created_ms=row.rule_ms or row.created_ms)
+    except RuleError:
+        return None
 
 
 def _row(decided: Decided) -> Row | None:

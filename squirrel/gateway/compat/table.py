@@ -8,10 +8,15 @@ from typing import Final
 from starlette.responses import Response
 from starlette.routing import Route
 
-from squirrel.gateway.compat import jobs, redis
+from squirrel.gateway.compat import jobs, redis, rrule, workflow
 from squirrel.gateway.compat.exchange import ForeignEndpoint, Handler, Seed, json_answer
 from squirrel.gateway.compat.inner import Inner
 from squirrel.gateway.compat.process_usage import ProcessUsage
+from squirrel.gateway.compat.rrule_events import RRuleEvents
+from squirrel.gateway.compat.shared import SharedSchedules
+from squirrel.gateway.compat.workflow_body import Place
+from squirrel.gateway.compat.workflow_rules import WorkflowRules
+from squirrel.gateway.compat.workflow_runs import WorkflowRuns
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.problems import Answered
 from squirrel.gateway.schedules import Parts
@@ -39,6 +44,8 @@ def seed_of(path: str) -> Seed | None:
         return redis.SEED
     if path.startswith(("/jobs", "/dlq")):
         return jobs.SEED
+    if path.startswith("/api/") and not path.startswith("/api/v1/"):
+        return workflow.SEED
     return None
 
 
@@ -67,7 +74,48 @@ def retry_of(deps: GatewayDeps) -> RetryPolicy:
 
 
 def _tables(deps: GatewayDeps, inner: Inner) -> list[tuple[Seed, Table]]:
-    return [(redis.SEED, _redis(deps, inner)), (jobs.SEED, _jobs(deps, inner))]
+    return [
+        (redis.SEED, _redis(deps, inner)),
+        (jobs.SEED, _jobs(deps, inner)),
+        (workflow.SEED, _schedules(deps, inner)),
+        (workflow.SEED, _workflow_questions(inner)),
+    ]
+
+
+def _schedules(deps: GatewayDeps, inner: Inner) -> Table:
+    settings = deps.settings
+    workflows = workflow.WorkflowApi(inner, Place(settings.targets, settings.n8n_base_url))
+    both = SharedSchedules(inner, rrule.RRuleApi(inner, retry_of(deps)), workflows)
+    events = RRuleEvents(inner, settings.pending_window_minutes * 60_000)
+    runs = WorkflowRuns(inner)
+    one = "/api/schedules/{id}"
+    return {
+        "/api/schedules": {"GET": workflows.every, "POST": both.create},
+        one: {"GET": both.get, "PUT": both.put, "DELETE": both.delete},
+        f"{one}/enable": {"POST": workflows.enable},
+        f"{one}/disable": {"POST": workflows.disable},
+        f"{one}/trigger": {"POST": workflows.trigger},
+        f"{one}/next-runs": {"GET": workflows.next_runs},
+        f"{one}/executions": {"GET": runs.of_schedule},
+        f"{one}/metrics": {"GET": runs.metrics},
+        f"{one}/events/pending": {"GET": events.pending},
+        f"{one}/events/history": {"GET": events.history},
+        "/api/executions": {"GET": runs.every},
+        "/api/executions/{id}": {"GET": runs.get},
+        "/api/executions/{id}/retry": {"POST": runs.retry},
+        "/api/dashboard/stats": {"GET": runs.dashboard},
+    }
+
+
+def _workflow_questions(inner: Inner) -> Table:
+    rules = WorkflowRules(inner)
+    return {
+        "/api/cron/validate": {"GET": rules.validate},
+        "/api/cron/presets": {"GET": rules.presets},
+        "/api/timezones": {"GET": rules.timezones},
+        "/api/system/db-status": {"GET": rules.db_status},
+        "/api/system/redis-status": {"GET": rules.redis_status},
+    }
 
 
 def _jobs(deps: GatewayDeps, inner: Inner) -> Table:
