@@ -19,6 +19,7 @@ from squirrel.runtime.services.parts import (
     watchdog_of,
     writer_of,
 )
+from squirrel.runtime.topics import refuse_dangers
 from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
 from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
@@ -113,6 +114,7 @@ class EngineService:
 
     async def start(self) -> None:
         """Join the group; partitions are recovered in the background, one by one."""
+        await refuse_dangers(self.context.settings)
         self.store.path.mkdir(parents=True, exist_ok=True)
         await self.definitions.start()
         await self.definitions.ready()
