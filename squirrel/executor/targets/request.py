@@ -14,10 +14,10 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from squirrel.executor.attempt import Attempt
-from squirrel.executor.signing import signatures
 from squirrel.model.addresses import CheckedUrl, normalise_url
 from squirrel.model.errors import Refused
 from squirrel.model.instants import format_instant
+from squirrel.model.signing import signatures
 from squirrel.model.target import HttpTarget
 from squirrel.model.target_headers import headers_problem
 

@@ -9,11 +9,11 @@ from squirrel.executor.callers import Callers
 from squirrel.executor.guard import Guard, GuardPolicy
 from squirrel.executor.reported import ReportedAttempts
 from squirrel.executor.shell import Executor, ExecutorParts
-from squirrel.executor.signing import parse_secrets
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.executor.targets.kafka import KafkaCaller, Refuses
 from squirrel.model.errors import Refused, SettingsError
 from squirrel.model.limits import TIMEOUT_SECONDS_MAX
+from squirrel.model.signing import parse_secrets
 from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import group_of, stop_all, target_policy, topics_of, watchdog_of, writer_of
 from squirrel.runtime.settings import Settings

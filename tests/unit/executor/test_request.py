@@ -11,13 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from squirrel.executor.signing import parse_secret
 from squirrel.executor.targets.request import header_text, prepare, request_bytes
 from squirrel.model.errors import Refused
+from squirrel.model.signing import parse_secret
 from squirrel.model.target import HttpTarget
 from squirrel.model.target_headers import header_problem, headers_problem
 from tests.unit.executor.conftest import RUN, attempt_at
-from tests.unit.executor.test_signing import SECRET
+from tests.unit.model.test_signing import SECRET
 
 HOSTILE = [
     *("a\rb", "a\nb", "a\r\nx: y", "a\0b", "a\x0bb", "a\x85b", "\u560a\u560dx: y", "\ud800", " lead", "trail "),

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook
 
-from squirrel.executor.signing import KEYS_MAX, parse_secret, parse_secrets, signatures
 from squirrel.model.errors import Refused
+from squirrel.model.signing import KEYS_MAX, parse_secret, parse_secrets, signatures
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
