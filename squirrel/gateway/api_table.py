@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import json_content
 from squirrel.gateway.batch import Batch
+from squirrel.gateway.cursors import CURSOR
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.runs import RUN_STATES, Runs
@@ -38,7 +39,7 @@ _EXAMPLE: Final = {
 }
 _PAGE: Final[dict[str, dict[str, Any]]] = {
     "limit": whole(1, PAGE_ITEMS_MAX, default=PAGE_ITEMS_DEFAULT),
-    "cursor": {"type": "string", "description": "`next_cursor` of the page before", "pattern": "^[A-Za-z0-9_-]+$"},
+    "cursor": {"type": "string", "description": "`next_cursor` of the page before", "pattern": CURSOR},
 }
 _FORCE: Final = {"force": choice("next", description="apply to the next run although one is under way")}
 _SYNC: Final = ("IdempotencyKey", "Prefer")

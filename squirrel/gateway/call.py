@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Final
 from urllib.parse import parse_qsl
@@ -14,6 +15,7 @@ from squirrel.model.ids import DEFAULT_NAMESPACE, id_problem, namespace_problem
 from squirrel.model.limits import PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX
 
 QUERY_PARAMETERS_MAX: Final = 50
+_ETAG: Final = re.compile(r'(W/)?"[!#-~]*"|[0-9]+')  # RFC 9110, and the bare number that people send
 
 
 class Call:
@@ -68,10 +70,12 @@ class Call:
 
     @property
     def if_revision(self) -> int | None:
-        """The revision that `If-Match` names; None without one or for `*`. Raises Answered 412 for what no ETag of ours is."""
+        """The revision that `If-Match` names; None without one or for `*`. Raises Answered: 422 for what is no ETag."""
         text = self.header(b"if-match")
         if text is None or text == "*":
             return None
+        if _ETAG.fullmatch(text) is None:
+            raise invalid("If-Match", 'must be the ETag of your last GET, such as "3"')
         revision = text.removeprefix("W/").strip('"')
         if not revision.isascii() or not revision.isdigit() or len(revision) > 18:
             raise Answered(

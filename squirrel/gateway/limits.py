@@ -21,7 +21,6 @@ LINGER_SECONDS: Final = 1.0  # for a client that is still sending to read why it
 KEEP_ALIVE_SECONDS: Final = 75  # longer than the 60 s after which common proxies close an idle connection
 IDEMPOTENCY_KEY_CHARS_MAX: Final = 255
 IDEMPOTENCY_KEYS_KEPT_MAX: Final = 50_000
-CURSOR_CHARS_MAX: Final = 4 * KIB
 WRITE_SECONDS_MAX: Final = 10.0  # for Kafka to acknowledge
 OUTCOME_SECONDS_MAX: Final = 5.0  # for the owner to say what became of it; then 202
 

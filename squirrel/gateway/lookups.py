@@ -32,17 +32,25 @@ class Lookups:
         return partition_of(namespace, key, self._partitions)
 
     async def find(self, namespace: str, schedule_id: str) -> Located | None:
-        """A schedule by id. One in a group lives where its group does, so what is not at home is looked for everywhere."""
+        """A schedule by id.
+
+        One in a group lives where its group does, and a placeholder at home says so. The placeholder comes a moment after the
+        schedule, so what home does not know is looked for everywhere before it is said not to exist.
+        """
         home = self.home(namespace, schedule_id)
-        row = _row(await self._link.ask(home, Get(home, namespace, schedule_id)))
+        row = await self._row(namespace, schedule_id, home)
+        if row is not None and row.moved_to:
+            home = self.home(namespace, row.moved_to)
+            row = await self._row(namespace, schedule_id, home)
         if row is not None:
-            return Located(row, home)
+            return _shown(row, home)
         others = [partition for partition in range(self._partitions) if partition != home]
-        answers = await asyncio.gather(*(self._link.ask(each, Get(each, namespace, schedule_id)) for each in others))
-        for partition, answer in zip(others, answers, strict=True):
-            if (row := _row(answer)) is not None:
-                return Located(row, partition)
-        return None
+        rows = await asyncio.gather(*(self._row(namespace, schedule_id, each) for each in others))
+        found = [_shown(row, each) for each, row in zip(others, rows, strict=True) if row is not None]
+        return next((each for each in found if each is not None), None)
+
+    async def _row(self, namespace: str, schedule_id: str, partition: int) -> Row | None:
+        return _row(await self._link.ask(partition, Get(partition, namespace, schedule_id)))
 
     async def get(self, namespace: str, schedule_id: str) -> Located:
         """As `find`. Raises Answered 404."""
@@ -65,7 +73,12 @@ def _row(answer: Answer) -> Row | None:
     if answer.row is None:
         return None
     row: Row = decode_row(answer.row)
-    return None if row.state is State.UNKNOWN else row  # changes that wait for their create are no schedule yet
+    return row
+
+
+def _shown(row: Row, partition: int) -> Located | None:
+    """Changes that wait for their create, and placeholders, are no schedules."""
+    return None if row.state is State.UNKNOWN else Located(row, partition)
 
 
 def no_schedule(schedule_id: str) -> Answered:

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from squirrel.gateway.access import OPEN_PATHS
 from squirrel.gateway.answer_schemas import RECEIVED
-from squirrel.gateway.limits import IDEMPOTENCY_KEY_CHARS_MAX
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.problems import MEDIA_TYPE
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
@@ -18,26 +17,23 @@ _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
 _PATH_SCHEMAS: Final = {
     "id": text(ID_CHARS_MAX, ID, examples=["invoice-42"]),
     "run": {"type": "string", "pattern": "^run_[0-9a-f]{32}$"},
-    "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["email.send.*"]),
+    "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["invoice.*"]),
 }
 HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Namespace": {
         "name": "Squirrel-Namespace", "in": "header", "schema": NAMESPACE_SCHEMA,
         "description": "the tenant; `default` when absent",
     },
-    "IdempotencyKey": {
-        "name": "Idempotency-Key", "in": "header", "schema": text(IDEMPOTENCY_KEY_CHARS_MAX, r"^[A-Za-z0-9_-]+$"),
-        "description": "the same key with the same body is answered as the first time",
-    },
     "Prefer": {
-        "name": "Prefer", "in": "header", "schema": {"type": "string", "pattern": "^[!-~]+$"},
+        "name": "Prefer", "in": "header", "schema": {"type": "string"},
         "description": "`respond-async`: 202 as soon as Kafka has it",
     },
-    "IfMatch": {
-        "name": "If-Match", "in": "header", "schema": {"type": "string", "pattern": '^"[0-9]{1,9}"$'},
-        "description": "the ETag of the revision to change; 412 when it is no longer the current one",
-    },
 }  # fmt: skip
+_NOTES: Final = {
+    "IdempotencyKey": "Header `Idempotency-Key`, 1 to 255 printable characters: the same key with the same body is answered as "
+    "the first time, with another body 422.",
+    "IfMatch": 'Header `If-Match`, the ETag of a revision such as `"3"`: the change is made to that revision only, else 412.',
+}
 _PROBLEMS: Final = {
     400: "the body is not JSON",
     401: "no valid token",
@@ -95,8 +91,10 @@ def _operation(operation: Operation) -> dict[str, Any]:
             for status in sorted({*answers, *problems})
         },
     }
-    if operation.description:
-        made["description"] = operation.description
+    # Whether these two are taken depends on what went before, which no schema of a parameter can say.
+    notes = [operation.description, *(_NOTES[name] for name in operation.headers if name in _NOTES)]
+    if any(notes):
+        made["description"] = "\n\n".join(note for note in notes if note)
     if operation.body is not None:
         made["requestBody"] = operation.body
     if operation.path in OPEN_PATHS:
@@ -120,7 +118,9 @@ def _parameters(operation: Operation) -> list[dict[str, Any]]:
         | ({"description": schema["description"]} if "description" in schema else {})
         for name, schema in operation.query.items()
     ]
-    headers = [{"$ref": f"#/components/parameters/{name}"} for name in ("Namespace", *operation.headers)]
+    headers = [
+        {"$ref": f"#/components/parameters/{name}"} for name in ("Namespace", *operation.headers) if name in HEADERS
+    ]
     return [*path, *query, *headers]
 
 

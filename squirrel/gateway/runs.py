@@ -10,6 +10,7 @@ from typing import Any, Final
 from starlette.responses import Response
 
 from squirrel.gateway.call import Call
+from squirrel.gateway.cursors import from_history, to_history
 from squirrel.gateway.lookups import Located, Lookups
 from squirrel.gateway.outcomes import answer
 from squirrel.gateway.owner_link import OwnerLink
@@ -62,7 +63,7 @@ class Runs:
         """GET /schedules/{id}/runs: newest first; a run that the history has not seen leads the first page."""
         schedule_id, cursor = call.schedule_id, call.query.get("cursor")
         page, located = await asyncio.gather(
-            self._parts.history.runs_of(call.namespace, schedule_id, call.limit, cursor),
+            self._parts.history.runs_of(call.namespace, schedule_id, call.limit, to_history(cursor)),
             self._find(call.namespace, schedule_id),
         )
         if located is None and not page.items and cursor is None:
@@ -81,7 +82,7 @@ class Runs:
             to_ms=_instant(call, "to"),
         )
         cursor = call.query.get("cursor")
-        page = await self._parts.history.runs(call.namespace, where, call.limit, cursor)
+        page = await self._parts.history.runs(call.namespace, where, call.limit, to_history(cursor))
         known = {run.record.id for run in page.items}
         rows = await self._rows_of(call.namespace, [run for run in page.items if not is_final(run)])
         seen = (run_document(run.record.id, run, rows.get(run.record.schedule_id)) for run in page.items)
@@ -126,7 +127,7 @@ class Runs:
 
     async def dead_letters(self, call: Call) -> Response:
         """GET /dead-letters."""
-        page = await self._parts.history.dead_letters(call.namespace, call.limit, call.query.get("cursor"))
+        page = await self._parts.history.dead_letters(call.namespace, call.limit, to_history(call.query.get("cursor")))
         return _page([dead_letter_document(letter) for letter in page.items], page.next_cursor)
 
     async def _document(self, namespace: str, run_id: str) -> dict[str, Any] | None:
@@ -179,7 +180,9 @@ def _only_in_row(row: Row, items: tuple[Run, ...]) -> list[dict[str, Any]]:
 
 
 def _page(items: list[dict[str, Any]], cursor: str | None) -> Response:
-    return Response(answer_json({"items": items, "next_cursor": cursor}), 200, media_type="application/json")
+    return Response(
+        answer_json({"items": items, "next_cursor": from_history(cursor)}), 200, media_type="application/json"
+    )
 
 
 def _run_id(call: Call) -> str:

@@ -19,10 +19,11 @@ from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.problems import invalid
 from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
+from squirrel.model.errors import Unavailable
 from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
 from squirrel.model.schedule import State
 from squirrel.wire.documents import NewSchedule, answer_json, parse_change, parse_schedule, render_schedule
-from squirrel.wire.owner_link import CONFLICT, NOT_FOUND, STALE_REVISION, Decided, ListRows
+from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, ListRows
 from squirrel.wire.records import Command, Op
 from squirrel.wire.route_book import RouteBook
 
@@ -169,19 +170,15 @@ class Schedules:
         return await self._verb(call, "trigger")
 
     async def _verb(self, call: Call, op: Op) -> Response:
-        """A change without content: sent straight to where the id belongs; looked for elsewhere when it is not there."""
-        schedule_id = call.schedule_id
-        decided = await self._send_verb(call, op, self._parts.lookups.home(call.namespace, schedule_id))
-        if decided is not None and decided.code == NOT_FOUND:
-            located = await self._parts.lookups.get(call.namespace, schedule_id)
-            decided = await self._send_verb(call, op, located.partition)
+        """A change without content, sent to where the schedule lives; to its id's own partition when nobody says where."""
+        parts, schedule_id = self._parts, call.schedule_id
+        command = msgspec.structs.replace(self._command(call, op, parts.clock.now_ms()), if_revision=call.if_revision)
+        try:
+            partition = (await parts.lookups.get(call.namespace, schedule_id)).partition
+        except Unavailable:
+            partition = parts.lookups.home(call.namespace, schedule_id)
+        decided = await parts.writes.send(Order(command, partition), wait=not call.respond_async)
         return answer(schedule_id, decided)
-
-    async def _send_verb(self, call: Call, op: Op, partition: int) -> Decided | None:
-        command = msgspec.structs.replace(
-            self._command(call, op, self._parts.clock.now_ms()), if_revision=call.if_revision
-        )
-        return await self._parts.writes.send(Order(command, partition), wait=not call.respond_async)
 
     def _order(self, call: Call, op: Op, located: Located, now_ms: int) -> Order:
         return Order(self._command(call, op, now_ms), located.partition)

@@ -32,7 +32,7 @@ from squirrel.model.limits import (
 Schema = dict[str, Any]
 TEXT: Final = r"^[!-~]([ -~]*[!-~])?$"
 ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@~+=-]*$"
-PATTERN: Final = r"^([A-Za-z0-9_-]+\.)*([A-Za-z0-9_-]+|\*)$"
+PATTERN: Final = r"^(\*|[!-)+,0-~][!-)+,0-~-]*)(\.(\*|[!-)+,0-~-]*))*$"
 NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
 _DAY: Final = "((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
 INSTANT: Final = (
@@ -108,7 +108,7 @@ def _kind(name: str, schema: Schema, title: str, **more: Schema) -> Schema:
 
 _RECURRING: Final[dict[str, Schema]] = {
     "timezone": {**ZONE, "enum": ["UTC", "America/New_York", "Europe/Berlin", "Asia/Tokyo"]},
-    "max_runs": whole(1, 2**31),
+    "max_runs": whole(1, 2**53),
     "dst": closed([], gap=choice("skip", "shift", "next"), overlap=choice("first", "last", "both")),
     "spread_seconds": whole(0, 86_400),
     "if_excluded": choice("skip", "next_business_day", "previous_business_day"),
@@ -118,7 +118,7 @@ WHEN: Final[Schema] = {
     "description": "Exactly one kind of time; recurring ones may be narrowed.",
     "oneOf": [
         _kind("at", INSTANT_SCHEMA, "once"),
-        _kind("in_seconds", number(0, 10**9), "after a delay"),
+        _kind("in_seconds", number(0, 250_000_000_000), "after a delay, up to the year 9999"),
         _kind("cron", text(255, CRON), "cron, 5 or 6 fields, or @hourly ... @yearly", **_RECURRING),
         _kind("rrule", text(64 * 1024, r"^FREQ=(DAILY|WEEKLY|HOURLY);INTERVAL=[1-9]$"), "RFC 5545", **_RECURRING),
         _kind("every", EVERY, "an interval", **_RECURRING),
@@ -127,13 +127,13 @@ WHEN: Final[Schema] = {
             listed(closed(["schedule"], schedule=text(ID_CHARS_MAX, ID), on=OUTCOME), 1, 1),
             f"after up to {PARENTS_MAX} other schedules",
             join=choice("all", "any"),
-            delay_seconds=number(0, 10**9),
+            delay_seconds=number(0, SECONDS_MAX),
         ),
         _kind(
             "on_event",
             closed(["event"], event=text(EVENT_CHARS_MAX, PATTERN), on=OUTCOME),
             "after any run of a matching event",
-            delay_seconds=number(0, 10**9),
+            delay_seconds=number(0, SECONDS_MAX),
         ),
     ],
 }
@@ -160,7 +160,7 @@ _TOPIC: Final = text(249, r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
 def _target(retry: bool) -> Schema:
     extra = {"retry": ref("Retry")} if retry else {}
     http = closed(
-        ["type", "url"],
+        ["url"],
         type=choice("http"),
         url=text(2048, URL),
         method=_METHOD,
@@ -169,7 +169,7 @@ def _target(retry: bool) -> Schema:
         **extra,
     )
     kafka = closed(
-        ["type", "topic"], type=choice("kafka"), topic=_TOPIC, key=text(255), timeout_seconds=_TIMEOUT, **extra
+        ["topic"], type=choice("kafka"), topic=_TOPIC, key=text(255), timeout_seconds=_TIMEOUT, **extra
     )  # fmt: skip
     return {"oneOf": [{**http, "title": "a webhook"}, {**kafka, "title": "a Kafka topic"}]}
 
@@ -193,7 +193,8 @@ _FIELDS: Final[dict[str, Schema]] = {
     "group": text(GROUP_CHARS_MAX, description="schedules of one group share a partition and an order"),
     "retention_seconds": number(1, RETENTION_MS_MAX // 1000),
 }
-_UNCHANGEABLE: Final = frozenset({"id"})
+_UNCHANGEABLE: Final = frozenset({"id", "group"})
+_NEVER_NULL: Final = frozenset({"event", "when", "target"})  # null would leave a schedule without one
 SENT: Final[dict[str, Schema]] = {
     "When": WHEN,
     "Retry": RETRY,
@@ -207,7 +208,7 @@ SENT: Final[dict[str, Schema]] = {
         ["event", "when", "target"], **{k: v for k, v in _FIELDS.items() if k not in _UNCHANGEABLE}
     ),
     "SchedulePatch": {
-        **closed([], **{k: v for k, v in _FIELDS.items() if k not in _UNCHANGEABLE}),
+        **closed([], **{k: v for k, v in _FIELDS.items() if k not in _UNCHANGEABLE | _NEVER_NULL}),
         "description": "Only what changes; null takes a field back to its default.",
     },
     "Batch": closed(["schedules"], schedules=listed({}, BATCH_ITEMS_MAX, 1, description="of NewSchedule")),
@@ -219,4 +220,5 @@ SENT: Final[dict[str, Schema]] = {
         fallback=listed(ref("FallbackTarget"), FALLBACKS_MAX),
     ),
 }
+SENT["SchedulePatch"]["properties"] |= {name: _FIELDS[name] for name in sorted(_NEVER_NULL)}
 NAMESPACE_SCHEMA: Final = text(NAMESPACE_CHARS_MAX, NAMESPACE)

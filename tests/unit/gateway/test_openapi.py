@@ -60,7 +60,7 @@ async def test_routes_and_document_are_one_table(world: World) -> None:
     document = app.openapi()
     served = {route.path for route in app.router.routes if isinstance(route, Route)}
     described = {re.sub(r"(\{\w+\}):[a-z-]+$", r"\1", path) for path in document["paths"]}
-    assert served - described == {"/openapi.json", "/docs"}
+    assert {path for path in served - described if path.startswith("/api/v1")} == set()
     assert described <= served
 
 
