@@ -17,7 +17,7 @@ from squirrel.gateway.access import Access
 from squirrel.gateway.api_table import Handlers, operations_of
 from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
-from squirrel.gateway.compat.table import foreign_routes, unauthorized
+from squirrel.gateway.compat.table import foreign_routes, seed_of, unauthorized
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.docs_page import docs_page
@@ -129,8 +129,10 @@ def _pages(operations: Sequence[Operation], version: str) -> list[Operation]:
     return [page("/openapi.json", openapi), page("/docs", docs)]
 
 
-async def _framework_problem(_: Request, error: Exception) -> Response:
-    """What the router itself refuses, in our shape."""
+async def _framework_problem(request: Request, error: Exception) -> Response:
+    """What the router itself refuses, in our shape, or in the seed's whose path it would be."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and (seed := seed_of(request.url.path)) is not None:
+        return seed.no_route()
     detail = "there is nothing at this path; see /docs" if error.status_code == 404 else str(error.detail)
     return of_status(error.status_code, detail, error.headers).response()
