@@ -188,9 +188,9 @@ def _compiled(when: When, created_ms: int, days_off: Calendar | None) -> Rule:
     if when.after or when.on_event is not None:
         return NoSlots()
     if when.at_ms is not None:
-        return OneSlot(when.at_ms)
+        return _one_slot(when, when.at_ms, days_off)
     if when.in_seconds is not None:
-        return OneSlot(created_ms + round(when.in_seconds * 1000))
+        return _one_slot(when, created_ms + round(when.in_seconds * 1000), days_off)
     zone = zone_named(when.timezone, _TIME_FIELD) if when.timezone else None
     part_ms = 0
     if when.cron is not None:
@@ -215,6 +215,18 @@ def _compiled(when: When, created_ms: int, days_off: Calendar | None) -> Rule:
     if days_off is not None:
         source = _around(source, DaysOff(days_off), ZoneAndPolicy(zone, policy), when.if_excluded)
     return InstantRule(source, zone, lines, part_ms, when.start_ms, when.end_ms)
+
+
+def _one_slot(when: When, slot_ms: int, days_off: Calendar | None) -> Rule:
+    """A one-shot obeys bounds and excluded days like any other rule; its days are those of its zone."""
+    if days_off is None and when.start_ms is None and when.end_ms is None:
+        return OneSlot(slot_ms)
+    zone = zone_named(when.timezone or "UTC", _TIME_FIELD)
+    source: Instants = ListedInstants((slot_ms // 1000,))
+    if days_off is not None:
+        place = ZoneAndPolicy(zone, policy_of(when.dst, CALENDAR_POLICY))
+        source = _around(source, DaysOff(days_off), place, when.if_excluded)
+    return InstantRule(source, zone, (), slot_ms % 1000, when.start_ms, when.end_ms)
 
 
 _compile = lru_cache(maxsize=COMPILED_MAX)(_compiled)

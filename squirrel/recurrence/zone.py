@@ -57,17 +57,13 @@ class Zone:
         return delta.days * 86_400 + delta.seconds
 
     def piece(self, utc_s: int) -> Piece:
-        """The piece that holds the instant, cut at the end of its chunk; real clock changes have before != offset."""
+        """The piece that holds the instant, cut where its chunk was; real clock changes have before != offset."""
         chunk = utc_s >> _CHUNK_BITS
         known = self._chunks.get(chunk)
         if known is None:
             known = self._chunks[chunk] = self._cut(chunk)
         starts, pieces = known
-        found = pieces[max(bisect_right(starts, utc_s) - 1, 0)]
-        edge = (chunk + 1) << _CHUNK_BITS
-        if found.end > edge and found.after == found.offset:
-            return found._replace(end=edge)
-        return found
+        return pieces[max(bisect_right(starts, utc_s) - 1, 0)]
 
     def _cut(self, chunk: int) -> tuple[list[int], list[Piece]]:
         begin = (chunk << _CHUNK_BITS) - CHANGE_REACH_SECONDS

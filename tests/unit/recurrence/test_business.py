@@ -8,6 +8,7 @@ import pytest
 
 from squirrel.model.when import When
 from squirrel.recurrence import Calendar, RuleError, compile_rule, upcoming
+from squirrel.recurrence.zone import zone_named
 from tests.unit.recurrence.asking import NEW_YORK, ms, runs, text
 
 WEEKENDS = Calendar(weekend=frozenset({5, 6}))
@@ -52,7 +53,8 @@ def test_moved_times_rise_and_keep_their_wall_time(if_excluded: str) -> None:
     assert slots == sorted(set(slots))
     target = {0, 2} if if_excluded == "next_business_day" else {2, 4}
     assert {date.fromisoformat(text(slot - 5 * 3_600_000)[:10]).weekday() for slot in slots} == target
-    assert {text(slot - 5 * 3_600_000)[11:13] for slot in slots[:4]} == {"08", "20"}
+    hours = [zone_named(NEW_YORK, "test").local(slot // 1000) // 3600 % 24 for slot in slots]
+    assert hours == [8, 20] * 30
     # Asked from any instant the answer is the same series.
     assert [rule.next_after(slot - 1) for slot in slots] == slots
     assert [rule.next_after(slot) for slot in slots[:-1]] == slots[1:]
@@ -90,3 +92,16 @@ def test_a_long_closure_is_crossed() -> None:
     closed = Calendar(frozenset(date.fromordinal(date(2027, 1, 1).toordinal() + each) for each in range(300)))
     rule = compile_rule(When(cron="0 9 * * *", exclude=("closed",)), created_ms=0, calendars={"closed": closed}.get)
     assert text(rule.next_after(ms("2027-01-01T00:00:00")) or 0) == "2027-10-28T09:00:00"
+
+
+def test_a_one_shot_on_an_excluded_day_moves_or_ends() -> None:
+    holiday = When(at_ms=ms("2027-01-01T09:00:00.250"), exclude=("us",), if_excluded="next_business_day")
+    assert runs_with(holiday) == ["2027-01-04T09:00:00.250000"]
+    assert runs_with(When(at_ms=ms("2027-01-01T09:00:00"), exclude=("us",))) == []
+    assert runs_with(When(at_ms=ms("2027-01-05T09:00:00"), end_ms=ms("2027-01-04T00:00:00"))) == []
+
+
+def runs_with(when: When) -> list[str]:
+    """All slots of a one-shot, calendars known."""
+    rule = compile_rule(when, created_ms=0, calendars=CALENDARS.get)
+    return [text(slot) for slot in upcoming(rule, ms("2026-12-01T00:00:00"), 9)]
