@@ -48,9 +48,13 @@ class BatchWriter:
         client_id: str,
         delivery_seconds: float = DELIVERY_SECONDS_DEFAULT,
         record_bytes_max: int = RECORD_BYTES_MAX,
-        compression: str | None = "lz4",
+        compression: str | None = None,
     ) -> None:
-        """`brokers` is HOST:PORT, comma separated. `delivery_seconds`: how long an acknowledgement may take before Fatal."""
+        """`brokers` is HOST:PORT, comma separated. `delivery_seconds`: how long an acknowledgement may take before Fatal.
+
+        aiokafka's lz4 is fixed at level 9: 6 us a record and a fifth of the engine's time, for a third of the bytes. Who
+        needs the space sets `compression.type` on the topic: then the broker does it.
+        """
         self._settings: dict[str, Any] = {
             "bootstrap_servers": brokers,
             "client_id": client_id,
