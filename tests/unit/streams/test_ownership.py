@@ -35,6 +35,8 @@ class Stage:
         self.committed: list[Mapping[TopicPartition, tuple[int, str]]] = []
         self.refusal: Exception | None = None
         self.failures: list[BaseException] = []
+        self.entered, self.free = asyncio.Event(), asyncio.Event()
+        self.free.set()
         settings = LaneSettings(
             group="g",
             brokers="none:1",
@@ -49,6 +51,8 @@ class Stage:
         self.ownership = Ownership(settings, self.offsets, self.failures.append, lambda: self, self.flow)
 
     async def lane(self, topic: str, partition: int, records: Sequence[Any]) -> None:
+        self.entered.set()
+        await self.free.wait()
         self.seen.extend(record.offset for record in records)
 
     async def on_assigned(self, partition: int, epoch: int) -> None:
@@ -131,6 +135,24 @@ async def test_what_was_fetched_before_the_seek_is_not_handed_over_twice(stage: 
     await eventually(lambda: 12 in stage.seen, what="the new one")
     assert stage.seen == [10, 11, 12]
     assert stage.failures == []
+
+
+async def test_what_no_lane_was_handed_is_taken_again_after_a_rebalance(stage: Stage) -> None:
+    tp = TopicPartition(TOPIC, 0)
+    await stage.settle(5)
+    stage.free.clear()
+    stage.ownership.deliver(5, {tp: [Record(10)]})
+    await stage.entered.wait()
+    stage.ownership.deliver(5, {tp: [Record(11)]})
+    revoking = asyncio.create_task(stage.ownership.revoke())
+    await eventually(lambda: not stage.ownership.active, what="revoking")
+    stage.free.set()
+    await revoking
+    assert stage.seen == [10]
+    await stage.settle(6)
+    assert stage.flows[-1] == {tp: 11}
+    await stage.read(6, 11)
+    assert stage.seen == [10, 11]
 
 
 async def test_a_log_that_goes_back_is_fatal(stage: Stage) -> None:

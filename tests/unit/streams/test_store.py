@@ -124,6 +124,20 @@ def test_an_earlier_instant_after_the_walk_is_found(store: TimelineStore) -> Non
     assert [due.due_ms for due in store.due(0, 499, 5)] == [10]
 
 
+def test_an_id_that_begins_like_the_last_one_taken_is_not_passed_over(store: TimelineStore) -> None:
+    put(store, [(s_key("default", name), encoded(name, wake_ms=7)) for name in ("id1", "id10")], 1)
+    put(store, [(due.s_key, None) for due in store.due(0, 7, 1)], 2)
+    assert [due.s_key for due in store.due(0, 7, 1)] == [s_key("default", "id10")]
+
+
+def test_an_instant_put_among_those_being_taken_is_not_passed_over(store: TimelineStore) -> None:
+    put(store, [(s_key("default", name), encoded(name, wake_ms=wake)) for name, wake in (("a", 5), ("b", 9))], 1)
+    taken = store.due(0, 10, 2)
+    put(store, [(s_key("default", "between"), encoded("between", wake_ms=7))], 2)
+    put(store, [(due.s_key, None) for due in taken], 4)
+    assert [due.due_ms for due in store.due(0, 10, 2)] == [7]
+
+
 def test_the_walk_goes_past_what_it_took(store: TimelineStore) -> None:
     keys = [s_key("default", f"id{n:05}") for n in range(4000)]
     put(store, [(key, encoded(f"id{n:05}", wake_ms=7)) for n, key in enumerate(keys)], 3999)
