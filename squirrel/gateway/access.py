@@ -8,7 +8,19 @@ from typing import Final
 
 from squirrel.gateway.problems import Answered
 
-OPEN_PATHS: Final = frozenset({"/", "/health", "/healthz", "/readyz", "/openapi.json", "/docs"})
+OPEN_PATHS: Final = frozenset(
+    {
+        "/",
+        "/health",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/docs",
+        "/docs/openapi.yml",
+        "/swagger-ui",
+        "/swagger-ui/",
+    }
+)
 
 
 class Access:

@@ -17,6 +17,7 @@ from squirrel.gateway.access import Access
 from squirrel.gateway.api_table import Handlers, operations_of
 from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
+from squirrel.gateway.compat.openapi import rrule_yaml
 from squirrel.gateway.compat.table import foreign_routes, seed_of, unauthorized
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.deps import GatewayDeps
@@ -126,7 +127,16 @@ def _pages(operations: Sequence[Operation], version: str) -> list[Operation]:
     def page(path: str, handler: Callable[[Call], Any]) -> Operation:
         return Operation(method="GET", path=path, handler=handler, summary=path, tag="docs", hidden=True)
 
-    return [page("/openapi.json", openapi), page("/docs", docs)]
+    async def rrule_document(_: Call) -> Response:
+        return Response(rrule_yaml(), media_type="application/yaml")
+
+    return [
+        page("/openapi.json", openapi),
+        page("/docs", docs),
+        page("/docs/openapi.yml", rrule_document),
+        page("/swagger-ui", docs),
+        page("/swagger-ui/", docs),
+    ]
 
 
 async def _framework_problem(request: Request, error: Exception) -> Response:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from squirrel.gateway.access import OPEN_PATHS
 from squirrel.gateway.answer_schemas import RECEIVED
+from squirrel.gateway.compat.openapi import TAGS, paths_of
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.problems import MEDIA_TYPE
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
@@ -67,8 +68,10 @@ def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]
         },
         "servers": [{"url": "/"}],
         "security": [{}, {"bearer": []}],
-        "tags": [{"name": name} for name in dict.fromkeys(each.tag for each in operations if not each.hidden)],
-        "paths": paths,
+        "tags": [
+            {"name": name} for name in (*dict.fromkeys(each.tag for each in operations if not each.hidden), *TAGS)
+        ],
+        "paths": paths | paths_of(),
         "components": {
             "schemas": {**SENT, **RECEIVED},
             "parameters": HEADERS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Container, Sequence
+from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -49,6 +50,10 @@ class Inner:
     def now_ms(self) -> int:
         """Epoch milliseconds."""
         return self.parts.clock.now_ms()
+
+    def new_hex(self) -> str:
+        """32 hex digits nobody can guess, whatever form this installation's own ids have."""
+        return blake2b(self.parts.new_id().encode(), digest_size=16).hexdigest()
 
     async def create(self, who: Who, schedule_id: str, spec: Spec, *, paused: bool = False) -> Row:
         """A new schedule. An id that was deleted may be used again; one in use is Declined with 409."""

@@ -53,7 +53,7 @@ class JobsApi:
         """POST /jobs."""
         body = read_job(_read(call), self._inner.now_ms())
         spec = self._spec(body)
-        job_id = str(UUID(hex=self._inner.parts.new_id(), version=4))
+        job_id = str(UUID(hex=self._inner.new_hex(), version=4))
         paused = body.values.get("status") == "inactive"
         row = await self._inner.create(Who(call.namespace, _WHO), job_id, spec, paused=paused)
         return json_answer({"message": "Job created successfully", "job": await self._job(row)}, 201)

@@ -64,7 +64,7 @@ class RedisApi:
         if problem is not None:
             raise _invalid(problem)
         kind = call.query.get("type") or _DEFAULT_TYPE
-        key = f"{_PREFIX}{kind}:{self._inner.parts.new_id()}"
+        key = f"{_PREFIX}{kind}:{self._inner.new_hex()}"
         if (reason := id_problem(key)) is not None:
             raise _invalid(f"type {reason}")
         values = document.values

@@ -71,7 +71,7 @@ class RRuleApi:
     async def create(self, call: ForeignCall, values: Mapping[str, Any]) -> Response:
         """POST /api/schedules."""
         fields = _typed(values, "Invalid request body")
-        schedule_id = self._inner.parts.new_id()[:ID_CHARS]
+        schedule_id = self._inner.new_hex()[:ID_CHARS]
         spec = self._spec(fields)
         await self._inner.create(Who(call.namespace, _WHO), schedule_id, spec)
         return json_answer({"id": schedule_id}, 201)
@@ -104,6 +104,7 @@ class RRuleApi:
                     when=When(rrule=fields["rrule"]),
                     target=self._target(fields),
                     retry=self._retry,
+                    overlap="allow",  # each event is queued and called by itself
                     name=spec_text("name", fields["name"], NAME_CHARS_MAX),
                     dialect=DIALECT,
                     dialect_fields=orjson.dumps({name: fields[name] for name in _FIELDS if fields.get(name)}),

@@ -66,7 +66,7 @@ class RRuleEvents:
         record = run.record
         attempt = run.attempts[0] if run.attempts else None
         finished_ms = record.finished_ms or record.due_ms
-        queued_ms = min(record.slot_ms, finished_ms)
+        queued_ms = min(record.slot_ms, finished_ms, finished_ms if attempt is None else attempt.emitted_ms)
         status = [_step(queued_ms, *_QUEUED)]
         if attempt is not None:
             status.append(_step(attempt.emitted_ms, *_DISPATCHED))

@@ -63,7 +63,7 @@ class WorkflowApi:
         """POST /api/schedules."""
         sent = read_sent(document)
         spec = spec_of(sent, None, self._place, self._inner.now_ms())
-        schedule_id = sent.values.get("id") or str(UUID(hex=self._inner.parts.new_id(), version=4))
+        schedule_id = sent.values.get("id") or str(UUID(hex=self._inner.new_hex(), version=4))
         if (reason := id_problem(schedule_id)) is not None:
             raise Declined(400, f"id {reason}")
         row = await self._inner.create(who(call), schedule_id, spec, paused=bool(sent.paused))
