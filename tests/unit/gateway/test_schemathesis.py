@@ -1,8 +1,8 @@
 """What a stranger does with /openapi.json: calls that fit it and calls that break it, against the served application.
 
-A call that fits the schemas may still be refused for what no schema can say (a parent that is the schedule itself), so "valid
-data is accepted" is checked with 422 among the answers; everything else is held: no 5xx, no undocumented status, type or shape of an
-answer, and what breaks the document is refused.
+A call that fits the schemas may still be refused for what no schema can say (a parent that is the schedule itself), so 422 is
+among the answers to valid data here. Everything else is held: no 5xx, no undocumented status, type or shape of an answer, and
+what breaks the document is refused.
 """
 
 from __future__ import annotations
