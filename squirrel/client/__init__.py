@@ -1,1 +1,30 @@
-"""The Python SDK over the REST API, sync and async."""
+"""The Python SDK: `Client` and `AsyncClient` over the REST API, `completions` from Kafka, `receiver` for those who are called.
+
+Nothing is decided twice: a call is a conversation in `talk` and `calls` (pure), which both clients only carry out.
+Reads: answers of the REST API; `squirrel.completions`. Keeps: a pool of connections, nothing else.
+Promises: a create is made at most once however often it is sent; a call that may not be made twice is not.
+Never: reads the environment, follows a redirect, or judges a schedule: the server says what is wrong with it.
+"""
+
+from squirrel.client.async_client import AsyncClient
+from squirrel.client.completions import completions
+from squirrel.client.errors import ClientError, Conflict, Invalid, NotFound, Unauthorised, Unavailable, Unreachable
+from squirrel.client.records import (
+    Attempt,
+    Completion,
+    Created,
+    DeadLetter,
+    NewSchedule,
+    Page,
+    Preview,
+    Route,
+    Run,
+    Schedule,
+)
+from squirrel.client.sync_client import Client
+
+__all__ = [
+    "AsyncClient", "Attempt", "Client", "ClientError", "Completion", "Conflict", "Created", "DeadLetter", "Invalid",
+    "NewSchedule", "NotFound", "Page", "Preview", "Route", "Run", "Schedule", "Unauthorised", "Unavailable", "Unreachable",
+    "completions",
+]  # fmt: skip
