@@ -15,8 +15,10 @@ def register(app: App) -> None:
 
 def dev(
     *,
-    port: Annotated[int, Parameter(help="port of the REST API; every other port is a free one")] = 8080,
-    data_dir: Annotated[Path, Parameter(help="where Kafka, the timeline and the history are kept")] = Path(".squirrel"),
+    port: Annotated[int | None, Parameter(help="port of the REST API, 8080; every other port is a free one")] = None,
+    data_dir: Annotated[
+        Path | None, Parameter(help="where Kafka, the timeline and the history are kept, .squirrel")
+    ] = None,
     kafka: Annotated[str | None, Parameter(help="HOST:PORT of a Kafka that runs already")] = None,
     history: Annotated[str | None, Parameter(help="sqlite:PATH or cassandra://HOST:PORT/KEYSPACE")] = None,
     ephemeral: Annotated[bool, Parameter(help="keep nothing: a fresh data directory, removed at the end")] = False,

@@ -29,7 +29,9 @@ from squirrel.runtime.stop_signals import stop_on_signals
 from squirrel.runtime.topics import apply_topics
 
 # What differs from a production installation, and why.
+EMBEDDED = "embedded"  # what the setting kafka says when nobody named one
 PROFILE: Mapping[str, object] = {
+    "kafka": EMBEDDED,
     "partitions": 8,  # one machine
     "targets_allow_cidrs": "127.0.0.0/8,::1/128",  # one tries things out against one's own machine
 }
@@ -39,10 +41,10 @@ STOP_ORDER = {"gateway": 0, "intake": 0, "engine": 1, "executor": 1, "recorder":
 
 @dataclass(frozen=True, slots=True)
 class DevOptions:
-    """The flags of `squirrel dev`."""
+    """The flags of `squirrel dev`; what is None is read from .env, the environment and the defaults."""
 
-    port: int = 8080
-    data_dir: Path = Path(".squirrel")
+    port: int | None = None
+    data_dir: Path | None = None
     kafka: str | None = None
     history: str | None = None
     ephemeral: bool = False
@@ -50,21 +52,39 @@ class DevOptions:
 
 def run_dev(options: DevOptions) -> int:
     """Run until a signal; the exit code."""
-    folder = Path(tempfile.mkdtemp(prefix="squirrel-")) if options.ephemeral else options.data_dir.absolute()
+    temporary = Path(tempfile.mkdtemp(prefix="squirrel-")) if options.ephemeral else None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_instance(folder):
-            return asyncio.run(_run(options, folder))
-    except OSError as error:
-        raise SettingsError(f"the data directory {folder} cannot be used: {error.strerror}") from None
+        settings, notes = settings_of(options, temporary)
+        for note in notes:
+            say(f"note: {note}")
+        with _only_instance(settings.data_dir):
+            return asyncio.run(_run(settings))
     finally:
-        if options.ephemeral:
-            shutil.rmtree(folder, ignore_errors=True)
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def settings_of(options: DevOptions, temporary: Path | None = None) -> tuple[Settings, list[str]]:
+    """What all services of this instance share, but for the embedded Kafka's address. Raises SettingsError."""
+    flags = {
+        "kafka": options.kafka,
+        "port": options.port,
+        "data_dir": temporary or options.data_dir,
+        "history": options.history,
+        "internal_token": secrets.token_urlsafe(24),
+    }
+    settings, notes = load(flags, profile=PROFILE)
+    return settings.model_copy(update={"data_dir": settings.data_dir.absolute()}), notes
 
 
 @contextmanager
 def _only_instance(folder: Path) -> Iterator[None]:
-    with (folder / "lock").open("w") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise SettingsError(f"the data directory {folder} cannot be used: {error.strerror}") from None
+    with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,33 +94,21 @@ def _only_instance(folder: Path) -> Iterator[None]:
         yield
 
 
-async def _run(options: DevOptions, folder: Path) -> int:
-    if not is_free(options.port):
-        raise SettingsError(f"port {options.port} is taken by another program; choose one with --port")
+async def _run(settings: Settings) -> int:
+    if not is_free(settings.port):
+        raise SettingsError(f"port {settings.port} is taken by another program; choose one with --port")
     stopping = stop_on_signals()
     clock = SystemClock()
     began = clock.monotonic()
     async with AsyncExitStack() as stack:
-        bootstrap = await _kafka(options, folder, stack)
-        settings, notes = load(
-            {
-                "kafka": bootstrap,
-                "port": options.port,
-                "data_dir": str(folder),
-                "history": options.history,
-                "internal_token": secrets.token_urlsafe(24),
-            },
-            profile={**PROFILE, "history": "sqlite:history.db"},
-        )
-        for note in notes:
-            say(f"note: {note}")
+        settings = settings.model_copy(update={"kafka": await _kafka(settings, stack)})
         await apply_topics(settings)
-        say(f"kafka {bootstrap}")
+        say(f"kafka {settings.kafka}")
         supervisor = Supervisor(children(settings), clock=clock, forward=_forward)
         stack.push_async_callback(supervisor.stop)
         if await _first(supervisor.start(), stopping):
-            say(f"started in {clock.monotonic() - began:.1f} s; data in {folder}; Ctrl-C ends it")
-            say(f"ready http://127.0.0.1:{options.port}")
+            say(f"started in {clock.monotonic() - began:.1f} s; data in {settings.data_dir}; Ctrl-C ends it")
+            say(f"ready http://127.0.0.1:{settings.port}")
             await _first(supervisor.wait(), stopping)
     return 0
 
@@ -119,10 +127,10 @@ async def _first(work: Coroutine[Any, Any, None], stopping: asyncio.Event) -> bo
     return False
 
 
-async def _kafka(options: DevOptions, folder: Path, stack: AsyncExitStack) -> str:
-    if options.kafka is not None:
-        return options.kafka
-    kafka = EmbeddedKafka(folder / "kafka", environment=os.environ)
+async def _kafka(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.kafka != EMBEDDED:
+        return settings.kafka
+    kafka = EmbeddedKafka(settings.data_dir / "kafka", environment=os.environ)
     await stack.enter_async_context(kafka)
     return kafka.bootstrap
 
