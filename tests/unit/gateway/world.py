@@ -12,7 +12,6 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +20,7 @@ import httpx
 from aiohttp import web
 from fastapi import FastAPI
 
-from squirrel.engine.owner import Counters, EngineParts
+from squirrel.engine.owner import Counters, EngineParts, TopicNames
 from squirrel.engine.shell import Engine
 from squirrel.gateway.app import create_app
 from squirrel.gateway.deps import GatewayDeps, GatewaySettings
@@ -42,12 +41,7 @@ PARTITIONS = 4
 NOW_MS = 1_800_000_000_000
 
 
-def parts_of(**given: Any) -> EngineParts:
-    names = {each.name for each in fields(EngineParts)}
-    return EngineParts(**{name: value for name, value in given.items() if name in names})
-
-
-TOPICS = SimpleNamespace(
+TOPICS = TopicNames(
     commands="commands",
     results="results",
     changelog="changelog",
@@ -179,7 +173,7 @@ class World:
         self._ids = itertools.count(1)
         book = RouteBook(self.definitions)
         self.engine = Engine(
-            parts_of(
+            EngineParts(
                 calendars=lambda _: lambda _: None,
                 listeners=lambda *_: (),
                 store=TimelineStore(folder / "timeline"),
