@@ -33,6 +33,7 @@ async def run(small: bool) -> list[Figure]:
         cpu_before = engine.cpu_seconds()
         seconds, applied_seconds, counted = await apply_all(on, engine, count)
         cpu_seconds = engine.cpu_seconds() - cpu_before
+        rss_mb, rss_mb_max = engine.memory_mb()
         counters = await engine.metrics()
         async with on.offsets() as ends:
             rows = await ends(on.topics.timeline_changelog)
@@ -44,6 +45,8 @@ async def run(small: bool) -> list[Figure]:
         "seconds": seconds,
         "applied_per_s": counted / applied_seconds,
         "engine_cpu_us_each": cpu_seconds / count * 1e6,
+        "rss_mb": rss_mb,
+        "rss_mb_max": rss_mb_max,
         "partitions": on.partitions,
         "message": "200 random bytes as base64",
     }

@@ -41,6 +41,7 @@ async def run(small: bool) -> list[Figure]:
         await on.start(*("engine", "executor", "recorder", "intake", "gateway"))
         floor = await _floor(on, target, rate, rate if small else rate * FLOOR_SECONDS)
         before = await target.count()
+        cpu_before = {name: service.cpu_seconds() for name, service in on.services.items()}
         first_due_ms = time.time_ns() // 1_000_000 + (LEAD_SECONDS + count // CREATE_PER_S_MIN) * 1000
         ids = await _create(on, [first_due_ms + index * 1000 // rate for index in range(count)], target.url)
         left_ms = first_due_ms - time.time_ns() // 1_000_000
@@ -52,6 +53,7 @@ async def run(small: bool) -> list[Figure]:
             await on.until(
                 lambda: ends(on.topics.results), lambda seen: seen >= count, wait_seconds, "not all called", 0.5
             )
+        cpu = {name: service.cpu_seconds() - cpu_before[name] for name, service in on.services.items()}
         received = (await target.received())[before:]
         answered = await _answered(on, ids)
     late = _checked(received, count)
@@ -62,6 +64,7 @@ async def run(small: bool) -> list[Figure]:
             "calls": len(late),
             "rate_per_s": rate,
             "negative": sum(each < 0 for each in late),
+            "cpu_us_each": {service: round(seconds / count * 1e6) for service, seconds in cpu.items()},
             "target": target.kind,
         }
         figures.append(Figure(f"lateness_ms_{name}", percentile(late, part), "ms", percentile(floor, part), details))
