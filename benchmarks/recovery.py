@@ -4,7 +4,7 @@
 Kafka's and not counted; ceiling: the bytes of a schedule's changelog record). The engine is then ended, its directory removed
 and the engine started again: `recovery_schedules_per_s` is from the process being up (its internal door answers) until it owns
 every partition with S, D and X rows rebuilt. Ceiling: a bare `getmany` loop over the changelog. `engine_rss_mb` is the larger
-of two resident sizes with all pending: of the engine that took them in, right after, and of the one that rebuilt them, at its highest.
+of two resident sizes with all pending: of the engine that took them in, right after, and of the one that rebuilt them, at most.
 """
 
 from __future__ import annotations
