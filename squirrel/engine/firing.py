@@ -25,6 +25,7 @@ async def fire_while_active(owner: Owner) -> None:
         if taken >= DUE_BATCH_MAX:
             await asyncio.sleep(0)  # a backlog: lanes get their turn on the lock, then the next batch
             continue
+        owner.note_alive()
         if taken and collect_seconds:
             await asyncio.sleep(collect_seconds)
         await _sleep_until_due(owner)

@@ -30,6 +30,7 @@ from squirrel.wire.records import Command, Undecodable, decode_command, encode_c
 
 Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
 LATENESS_SAMPLE_MAX = 4096
+ALIVE_MS = 60_000
 FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
 
 
@@ -276,6 +277,12 @@ class Owner:
         if earliest != self.next_wake_ms:
             self.next_wake_ms = earliest
             self.woken.set()
+
+    def note_alive(self) -> None:
+        """Once a minute, note that the local copy was current: an idle partition must not look older than its changelog."""
+        now_ms = self.parts.clock.now_ms()
+        if self.active and now_ms - self.parts.store.meta(self.partition).wall_ms > ALIVE_MS:
+            self.parts.store.apply(self.partition, (), wall_ms=now_ms)
 
     def leave(self) -> None:
         """The partition goes to another owner: nothing more is emitted, whoever waits asks there."""

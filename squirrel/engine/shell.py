@@ -51,7 +51,11 @@ class Engine:
         await asyncio.wait({loop})
 
     async def on_lost(self, partition: int) -> None:
-        """The partition went to another member: its store is closed."""
+        """The partition went to another member, or the process is ending: its store is closed."""
+        owner = self.owners.pop(partition, None)
+        if owner is not None:  # no revocation came first: the process has failed, and the loop must not touch the store
+            owner.leave()
+            self._loops.pop(partition).cancel()
         self.parts.store.close(partition)
 
     def _own(self, partition: int, epoch: int) -> None:

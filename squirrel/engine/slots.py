@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from squirrel.model.errors import Problem
-from squirrel.model.limits import OPEN_RUNS_MAX, QUEUED_RUNS_MAX
+from squirrel.model.limits import MISSED_GRACE_MS, OPEN_RUNS_MAX, QUEUED_RUNS_MAX
 from squirrel.model.schedule import OpenRun, Row, RunState, State, is_recurring, missed_policy
-from squirrel.recurrence import CalendarLookup, RuleError, compile_rule, spread_offset_ms
+from squirrel.recurrence import CalendarLookup, RuleError, compile_rule, judge_missed, spread_offset_ms
 
 HELD_KINDS = ("slot", "event")  # runs that a pause holds back; what a person triggers goes on
-MISSED_GRACE_MS = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
 
 # Verdicts on a due slot.
 RUN = "run"
@@ -73,12 +72,9 @@ def judge(row: Row, slot_ms: int, following_ms: int | None, now_ms: int) -> tupl
     spec = row.spec
     late_ms = now_ms - due_of(row, slot_ms)
     policy = missed_policy(spec)
-    if spec.max_lateness_ms is not None and late_ms > spec.max_lateness_ms:
-        return RunState.MISSED, f"{late_ms} ms late; max_lateness_seconds allows {spec.max_lateness_ms} ms"
-    if policy == "skip" and late_ms > MISSED_GRACE_MS:
-        return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy is skip"
-    if policy == "run_last" and following_ms is not None and due_of(row, following_ms) <= now_ms:
-        return RunState.SKIPPED, f"missed by {late_ms} ms; the missed policy runs the last one only"
+    outcome, reason = judge_missed(spec, late_ms, following_ms is None or due_of(row, following_ms) > now_ms)
+    if outcome != "run":
+        return RunState(outcome), reason
     if not row.runs or not is_recurring(spec.when):
         return RUN, ""  # a one-shot has nothing to overlap with but a manual trigger, which must not swallow it
     owed = late_ms > MISSED_GRACE_MS and policy == "run_all"

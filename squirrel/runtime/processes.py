@@ -162,6 +162,7 @@ class Keeper:
         self._policy = policy
         self._process: asyncio.subprocess.Process | None = None
         self._lines: deque[str] = deque(maxlen=LINES_KEPT)
+        self._was_ready = False
 
     @property
     def pid(self) -> int | None:
@@ -198,6 +199,9 @@ class Keeper:
             if self.stopping.is_set():
                 return
             up_seconds = self._clock.monotonic() - began
+            if self._was_ready:
+                # It can run here; what ends it now may be a Kafka that is away for minutes. It is tried for ever, at the pace.
+                crashes = min(crashes, self._policy.crashes_max - 2)
             verdict = after_exit(self._policy, crashes, up_seconds, status)
             if isinstance(verdict, GiveUp):
                 raise ServiceLost(f"{self.child.name} {verdict.reason}:\n{self.last_lines()}")
@@ -246,6 +250,7 @@ class Keeper:
     async def _watch_ready(self) -> None:
         while self.child.ready is not None and not await self.child.ready():  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(READY_INTERVAL_SECONDS)
+        self._was_ready = True
         self.ready.set()
 
 

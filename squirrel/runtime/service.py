@@ -16,10 +16,12 @@ from typing import Any, Protocol
 import uvloop
 
 from squirrel.model.clock import Clock
+from squirrel.model.errors import SettingsError
 from squirrel.runtime.clock import SystemClock
 from squirrel.runtime.internal_door import InternalDoor
 from squirrel.runtime.logs import start_logging
 from squirrel.runtime.metrics import Metrics
+from squirrel.runtime.restarts import STATUS_UNUSABLE
 from squirrel.runtime.settings import Settings
 
 STOP_SECONDS_MAX = 4.0  # less than the five that the supervisor grants
@@ -99,6 +101,10 @@ async def _run(name: str, settings: Settings, build: Build) -> int:
             starting.result()
             context.log.info("started")
             await stopping
+    except SettingsError as error:
+        context.log.error("the settings stop the start", reason=str(error))
+        await _stop(context)
+        return STATUS_UNUSABLE
     except Exception as error:  # noqa: BLE001 - whatever it was, it ends this process with its reason
         context.crash(error)
     await _stop(context)

@@ -46,7 +46,7 @@ class EngineService:
         self.engine = Engine(self.parts, self._recover, context.crash)
         context.door.answer_asks(self.engine.answer)
         self.app = lane_app(self._lane_settings())
-        self.watchdog = watchdog_of(context, self.app)
+        self.watchdog = watchdog_of(context, self.app, silent_seconds=context.settings.session_timeout_seconds)
         self._told_at = 0.0
 
     def _store(self) -> TimelineStore:

@@ -74,7 +74,7 @@ class ExecutorService:
                 commit_seconds=settings.commit_interval_seconds,
             )
         )
-        self.watchdog = watchdog_of(context, self.app, LANE_SECONDS_MAX)
+        self.watchdog = watchdog_of(context, self.app, lane_seconds=LANE_SECONDS_MAX)
 
     async def start(self) -> None:
         """Join the group; calls begin as soon as what is finished is known, partition by partition."""

@@ -18,6 +18,7 @@ from squirrel.runtime.services.parts import (
 )
 from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
+from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.route_book import RouteBook
 
 
@@ -29,7 +30,8 @@ class IntakeService:
         topics = topics_of(settings)
         self.definitions = definitions_of(context)
         self.writer = writer_of(context)
-        around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings))
+        calendars = CalendarBook(self.definitions).lookup
+        around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings), calendars)
         self.lane = IntakeLane(self.writer, topics, settings.partitions, around, context.clock)
         self.app = lane_app(
             LaneSettings(

@@ -45,8 +45,13 @@ def target_policy(settings: Settings) -> TargetPolicy:
         raise SettingsError(str(refused)) from None
 
 
-def watchdog_of(context: Context, app: Any, lane_seconds: float = LANE_SECONDS_MAX) -> Watchdog:
-    """Ends the process from its own thread when nothing moves: the loop may be what stands still."""
+def watchdog_of(
+    context: Context, app: Any, *, lane_seconds: float = LANE_SECONDS_MAX, silent_seconds: float | None = None
+) -> Watchdog:
+    """Ends the process from its own thread when nothing moves: the loop may be what stands still.
+
+    `silent_seconds`: end, too, when Kafka took no heartbeat for so long; another may own our partitions by then.
+    """
 
     def end(error: BaseException) -> None:
         context.crash(error)
@@ -54,7 +59,7 @@ def watchdog_of(context: Context, app: Any, lane_seconds: float = LANE_SECONDS_M
         os._exit(1)
 
     watchdog = Watchdog(context.clock, end, stall_seconds=context.settings.session_timeout_seconds / 2)
-    watchdog.watch_app(app, lane_seconds=lane_seconds)
+    watchdog.watch_app(app, lane_seconds=lane_seconds, silent_seconds=silent_seconds)
     return watchdog
 
 
