@@ -74,7 +74,13 @@ async def test_the_least_that_is_taken(api: httpx.AsyncClient) -> None:
     )
     assert answer.status_code == 201
     least = answer.json()
-    shown = {"timezone": "UTC", "max_retries": 0, "overlap_policy": "skip", "catch_up_missed": False, "timeout_seconds": 0}
+    shown = {
+        "timezone": "UTC",
+        "max_retries": 0,
+        "overlap_policy": "skip",
+        "catch_up_missed": False,
+        "timeout_seconds": 0,
+    }
     assert {name: least[name] for name in shown} == shown
     assert not {"description", "tags", "owner", "team", "target_headers", "target_payload"} & set(least)
 
@@ -195,7 +201,9 @@ async def test_a_trigger_its_execution_and_metrics(api: httpx.AsyncClient, sink:
     found = await settled(api, execution)
     assert found["status"] == "success"
     assert (found["response_code"], found["attempt_count"], found["is_manual_trigger"]) == (200, 1, True)
-    assert {"id", "schedule_id", "scheduled_time", "start_time", "end_time", "duration_ms", "execution_time_ms"} <= set(found)
+    assert {"id", "schedule_id", "scheduled_time", "start_time", "end_time", "duration_ms", "execution_time_ms"} <= set(
+        found
+    )
     answer = await api.post(f"/api/executions/{execution}/retry")
     assert answer.json()["result"] == "success"
     again = await settled(api, answer.json()["execution_id"])
