@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,6 +29,7 @@ USER_AGENT: Final = "PingPay-Scheduler/1.0"
 _SHOWN_STATES: Final = ("active", "waiting", "paused", "finished", "failed")
 _PROTOTYPE_KEYS: Final = ("__proto__", "constructor", "prototype")
 _RETRY_MAX_MS: Final = 30_000  # 1 s doubling to 30 s
+JOBS_AT_ONCE_MAX: Final = 200  # whose failure the history is asked for together
 _WHO: Final = "scheduler-service"
 
 
@@ -163,7 +165,11 @@ class JobsApi:
 
     async def _jobs(self, namespace: str) -> list[dict[str, Any]]:
         rows = await self._inner.rows(namespace, _SHOWN_STATES, EVENT)
-        return [await self._job(row) for row in rows if row.spec.dialect == DIALECT]
+        jobs = [row for row in rows if row.spec.dialect == DIALECT]
+        found = []
+        for start in range(0, len(jobs), JOBS_AT_ONCE_MAX):
+            found += await asyncio.gather(*(self._job(row) for row in jobs[start : start + JOBS_AT_ONCE_MAX]))
+        return found
 
     async def _job(self, row: Row) -> dict[str, Any]:
         """The seed's job; the text of a failure that is being retried stands in the history alone."""
@@ -172,7 +178,7 @@ class JobsApi:
             return job_document(row)
         stored = await self._inner.history.run(row.namespace, waiting.id)
         attempt = stored.attempts[-1] if stored is not None and stored.attempts else None
-        return job_document(row, None if attempt is None else attempt.error_detail or f"status {attempt.status}")
+        return job_document(row, "the last call failed" if attempt is None else attempt.error_detail)
 
 
 def _read(call: ForeignCall) -> Document:

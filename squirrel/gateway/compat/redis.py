@@ -100,10 +100,11 @@ class RedisApi:
             fields["ttl"] = values["ttl"]
         data = document.raw("data") if values.get("data") is not None else spec.message
         made = self._spec(fields, data)
-        if any(run.state is not RunState.SCHEDULED for run in located.row.runs):
-            # A failed call waits for its retry: it takes the new content; a second countdown would call twice.
-            made = msgspec.structs.replace(made, when=spec.when)
-        await self._inner.update(Who(call.namespace, "redis-scheduler"), located, made, force="next")
+        force = ""
+        if any(run.state is RunState.RETRY_WAIT for run in located.row.runs):
+            # The retry takes the new content; a second countdown would call twice.
+            made, force = msgspec.structs.replace(made, when=spec.when), "next"
+        await self._inner.update(Who(call.namespace, "redis-scheduler"), located, made, force=force)
         return _data("Schedule updated successfully.")
 
     async def delete(self, call: ForeignCall) -> Response:

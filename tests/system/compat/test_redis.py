@@ -182,6 +182,20 @@ async def _is_gone(api: httpx.AsyncClient, key: str) -> bool:
     return (await api.get(f"/schedule/{key}")).status_code == 404
 
 
+async def test_a_patch_between_two_tries_mends_the_retry(api: httpx.AsyncClient, sink: Sink) -> None:
+    async with Sink(503) as failing:
+        key = await created(api, webhook=failing.url, ttl=1)
+        await failing.count(1)
+
+        async def waits_for_its_retry() -> bool:
+            return bool((await api.patch(f"/schedule/{key}", json={"webhook": sink.url})).status_code == 200)
+
+        await eventually(waits_for_its_retry, 5)  # 409 while the call is under way
+        await sink.count(1)
+        await eventually(lambda: _is_gone(api, key), 10)
+        assert (len(failing.received), len(sink.received)) == (1, 1)
+
+
 @pytest.mark.parametrize("status", [201, 404, 410, 503])
 async def test_only_200_delivers_and_retries_are_counted(api: httpx.AsyncClient, status: int) -> None:
     async with Sink(status) as failing:
