@@ -35,8 +35,9 @@ MOVES: dict[State, frozenset[State]] = {
     State.WAITING: frozenset({State.ACTIVE, State.PAUSED, State.FINISHED, State.CANCELLED, State.FAILED}),
     State.ACTIVE: frozenset({State.WAITING, State.PAUSED, State.FINISHED, State.CANCELLED, State.FAILED}),
     State.PAUSED: frozenset({State.WAITING, State.ACTIVE, State.FINISHED, State.CANCELLED, State.FAILED}),
-    State.FINISHED: frozenset(),
-    State.CANCELLED: frozenset(),
+    # Out of these two only by a foreign API's PUT or DELETE, see engine/changes.py, REVIVE.
+    State.FINISHED: frozenset({State.WAITING, State.ACTIVE, State.CANCELLED}),
+    State.CANCELLED: frozenset({State.WAITING, State.ACTIVE}),
     State.FAILED: frozenset({State.WAITING, State.ACTIVE, State.CANCELLED}),
 }
 LIVE = frozenset({State.WAITING, State.ACTIVE, State.PAUSED})  # listed when nobody asks for a state
