@@ -29,12 +29,14 @@ from squirrel.gateway.lookups import Lookups
 from squirrel.gateway.openapi import document_of
 from squirrel.gateway.operation import Operation, routes_of
 from squirrel.gateway.owner_link import OwnerLink
+from squirrel.gateway.planning import Planning
 from squirrel.gateway.problems import of_status
 from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
 from squirrel.gateway.writes import Writes
+from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.public import raw_json
 from squirrel.wire.route_book import RouteBook
 
@@ -46,6 +48,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     commands = CommandLog(partial(writer.append, settings.commands_topic), settings.write_seconds)
     definitions = CommandLog(partial(writer.append, settings.definitions_topic), settings.write_seconds)
     link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds)
+    parts = _parts(deps, link, commands)
     meters = Meters(deps.registry, commands, link)
 
     @asynccontextmanager
@@ -54,13 +57,14 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         try:
             yield
         finally:
+            await planning.close()
             await commands.close()
             await definitions.close()
             await link.close()
             await writer.close()
 
-    parts = _parts(deps, link, commands)
-    operations = operations_of(_handlers(deps, parts, definitions, writer, meters))
+    planning = Planning(deps, parts, definitions)
+    operations = [*operations_of(_handlers(deps, parts, definitions, writer, meters)), *planning.operations()]
     app = FastAPI(
         title="Squirrel",
         version=settings.version,
@@ -94,7 +98,8 @@ def create_app(deps: GatewayDeps) -> FastAPI:
 def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
     lookups = Lookups(link, deps.settings.partitions)
     book, writes = RouteBook(deps.definitions), Writes(commands, link)
-    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, IdempotencyKeys())
+    calendars = CalendarBook(deps.definitions)
+    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, IdempotencyKeys(), calendars)
 
 
 def _handlers(

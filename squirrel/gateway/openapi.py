@@ -10,6 +10,7 @@ from squirrel.gateway.access import OPEN_PATHS
 from squirrel.gateway.answer_schemas import RECEIVED
 from squirrel.gateway.compat.openapi import TAGS, paths_of
 from squirrel.gateway.operation import Operation
+from squirrel.gateway.planning_schemas import PLANNING, PLANNING_PATHS
 from squirrel.gateway.problems import MEDIA_TYPE
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
 from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
@@ -19,6 +20,7 @@ _PATH_SCHEMAS: Final = {
     "id": text(ID_CHARS_MAX, ID, examples=["invoice-42"]),
     "run": {"type": "string", "pattern": "^run_[0-9a-f]{32}$"},
     "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["invoice.*"]),
+    **PLANNING_PATHS,
 }
 HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Namespace": {
@@ -73,7 +75,7 @@ def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]
         ],
         "paths": paths | paths_of(),
         "components": {
-            "schemas": {**SENT, **RECEIVED},
+            "schemas": {**SENT, **RECEIVED, **PLANNING},
             "parameters": HEADERS,
             "responses": {_problem_name(status): _problem(status) for status in _PROBLEMS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

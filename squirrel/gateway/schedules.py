@@ -22,7 +22,15 @@ from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
 from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
 from squirrel.model.schedule import State
-from squirrel.wire.documents import NewSchedule, answer_json, parse_change, parse_schedule, render_schedule
+from squirrel.wire.calendar_book import CalendarBook
+from squirrel.wire.documents import (
+    NewSchedule,
+    answer_json,
+    check_calendars,
+    parse_change,
+    parse_schedule,
+    render_schedule,
+)
 from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, ListRows
 from squirrel.wire.records import Command, Op
 from squirrel.wire.route_book import RouteBook
@@ -44,6 +52,7 @@ class Parts:
     writes: Writes
     routes: RouteBook
     keys: IdempotencyKeys
+    calendars: CalendarBook
 
 
 class Schedules:
@@ -55,7 +64,7 @@ class Schedules:
     def read_new(self, body: bytes, namespace: str, now_ms: int, key: str | None) -> NewSchedule:
         """One schedule out of a create or a batch. Raises Refused."""
         parts = self._parts
-        return parse_schedule(
+        new = parse_schedule(
             body,
             now_ms=now_ms,
             new_id=parts.new_id,
@@ -64,6 +73,8 @@ class Schedules:
             namespace=namespace,
             idempotency_key=key,
         )
+        check_calendars(new.spec.when, parts.calendars.lookup(namespace), now_ms)
+        return new
 
     def create_order(self, new: NewSchedule, namespace: str, now_ms: int) -> Order:
         """The command that creates it, and where it goes."""
@@ -143,6 +154,7 @@ class Schedules:
                 routes=lambda event: parts.routes.matches(call.namespace, event),
                 policy=parts.settings.targets,
             )
+            check_calendars(changed.spec.when, parts.calendars.lookup(call.namespace), now_ms)
             order = self._order(call, "update", located, now_ms)
             revision = wanted if wanted is not None else located.row.revision if merge else None
             command = msgspec.structs.replace(order.command, spec=changed.spec, force=force, if_revision=revision)

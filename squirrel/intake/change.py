@@ -13,6 +13,7 @@ from squirrel.intake.envelope import Envelope
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import id_problem
 from squirrel.model.limits import GROUP_CHARS_MAX, KIB
+from squirrel.recurrence import CalendarLookup
 from squirrel.wire.documents.change import check_patch
 from squirrel.wire.documents.json_text import Document, visible
 from squirrel.wire.documents.names import unknown
@@ -40,6 +41,7 @@ def decide_change(
     command_id: str,
     now_ms: int,
     policy: TargetPolicy,
+    calendars: CalendarLookup,
 ) -> Command:
     """One change, as far as it can be checked without its schedule. Raises Refused."""
     values = document.values
@@ -52,7 +54,7 @@ def decide_change(
     if problems:
         raise Refused("missing_id" if problems[0].field == "id" and values.get("id") is None else "invalid", problems)
     if operation == "update":
-        check_patch(document, now_ms=now_ms, policy=policy, skip=_ENVELOPE)
+        check_patch(document, now_ms=now_ms, policy=policy, skip=_ENVELOPE, calendars=calendars)
     return Command(
         op=CHANGES[operation],
         namespace=envelope.namespace,

@@ -13,6 +13,8 @@ from squirrel.intake.change import CHANGES, decide_change
 from squirrel.intake.envelope import Envelope, read_envelope
 from squirrel.model.errors import Refused
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX
+from squirrel.recurrence import CalendarLookup, no_calendars
+from squirrel.wire.documents import check_calendars
 from squirrel.wire.documents.json_text import Document, read_document, visible
 from squirrel.wire.documents.schedule import parse_collected
 from squirrel.wire.documents.target import TargetPolicy
@@ -52,10 +54,12 @@ class Refusal(NamedTuple):
 
 
 class Surroundings(Struct, frozen=True):
-    """What a decision needs from outside: whether a namespace has a route for an event, and where targets may be."""
+    """What a decision needs from outside: whether a namespace has a route for an event, where targets may be,
+    which calendars exist."""
 
     routes: Callable[[str, str], bool]
     policy: TargetPolicy
+    calendars: Callable[[str], CalendarLookup] = lambda _: no_calendars
 
 
 def decide(record: InboxRecord, *, now_ms: int, around: Surroundings) -> Accepted | Refusal:
@@ -84,7 +88,15 @@ def _accepted(record: InboxRecord, now_ms: int, around: Surroundings) -> Accepte
         created = _create(document, envelope, identity, record, (now_ms, around))
         group = created.spec.group if created.spec is not None else None
         return Accepted(created, group or created.id)
-    change = decide_change(document, operation, envelope, command_id=identity, now_ms=now_ms, policy=around.policy)
+    change = decide_change(
+        document,
+        operation,
+        envelope,
+        command_id=identity,
+        now_ms=now_ms,
+        policy=around.policy,
+        calendars=around.calendars(envelope.namespace),
+    )
     change = replace(change, source=(record.topic, record.partition, record.offset))
     return Accepted(change, document.values.get("group") or change.id)
 
@@ -102,6 +114,7 @@ def _create(
         key=(envelope.namespace, envelope.idempotency_key),
         skip=frozenset({"op", "namespace"}),
     )
+    check_calendars(made.spec.when, around.calendars(envelope.namespace), now_ms)
     return Command(
         op="create",
         namespace=envelope.namespace,

@@ -41,6 +41,7 @@ RETENTION_MS_DEFAULT: Final = 7 * 86_400_000
 RETENTION_MS_MAX: Final = 3650 * 86_400_000
 PARK_MS: Final = 60_000  # how long a change waits for the create it belongs to
 NO_ROUTE_MS: Final = 5_000  # how long a due run waits for a route that is being written at the same moment
+MISSED_GRACE_MS: Final = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
 RETRY_AFTER_MS_MAX: Final = 86_400_000  # a receiver cannot postpone us for ever
 
 # --- what one call to the API may hold ---------------------------------------------------------------------------

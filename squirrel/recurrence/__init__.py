@@ -11,6 +11,7 @@ Never: reads a clock, adds the spread to a slot, counts `max_runs`, or decides w
 from squirrel.recurrence.business import Calendar, CalendarLookup, no_calendars
 from squirrel.recurrence.clock_warnings import warnings
 from squirrel.recurrence.explain import explain
+from squirrel.recurrence.owed import Owed, Owing, judge_missed, last_slot_until, owed_slots
 from squirrel.recurrence.presets import PRESETS, Preset
 from squirrel.recurrence.problem import RuleError
 from squirrel.recurrence.rule import Rule, compile_rule, spread_offset_ms, upcoming
@@ -21,12 +22,17 @@ __all__ = [
     "PRESETS",
     "Calendar",
     "CalendarLookup",
+    "Owed",
+    "Owing",
     "Preset",
     "Rule",
     "RuleError",
     "compile_rule",
     "explain",
+    "judge_missed",
+    "last_slot_until",
     "no_calendars",
+    "owed_slots",
     "spread_offset_ms",
     "tzdata_version",
     "upcoming",

@@ -23,6 +23,7 @@ from squirrel.wire.documents.render import (
     render_target,
 )
 from squirrel.wire.documents.route import parse_route, read_route_value, route_value
+from squirrel.wire.documents.rule import check_calendars
 from squirrel.wire.documents.schedule import NewSchedule, parse_schedule
 from squirrel.wire.documents.target import TargetPolicy
 from squirrel.wire.documents.when import parse_when_document
@@ -37,6 +38,7 @@ __all__ = [
     "answer_json",
     "apply_patch",
     "best_route",
+    "check_calendars",
     "check_patch",
     "document_of",
     "parse_batch",

@@ -6,7 +6,7 @@ default; only another kind of time or of target begins afresh. The engine applie
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -21,10 +21,14 @@ from squirrel.wire.documents.fields import ARGUMENTS, Sources, parse_top
 from squirrel.wire.documents.json_text import Document, read_document
 from squirrel.wire.documents.names import SERVER_SET, WHEN_KINDS, Entries
 from squirrel.wire.documents.retry import parse_retry
+from squirrel.wire.documents.rule import check_calendars
 from squirrel.wire.documents.schedule import Routes, build_spec, check_size, check_spec, raise_all, warnings_of
 from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_target, target_document
 from squirrel.wire.documents.values import Problems
 from squirrel.wire.documents.when import parse_fields, parse_when, when_document
+
+if TYPE_CHECKING:
+    from squirrel.recurrence import CalendarLookup
 
 _SPEC_DEFAULTS = {
     field.name: field.default for field in msgspec.structs.fields(Spec) if field.default is not msgspec.NODEFAULT
@@ -83,8 +87,15 @@ def apply_patch(
     return _merged(read_document(patch, REQUEST_BYTES_MAX), spec, schedule_id, now_ms, (routes, policy)).spec
 
 
-def check_patch(document: Document, *, now_ms: int, policy: TargetPolicy | None, skip: frozenset[str]) -> None:
-    """Refuses, where the spec is not known, what no spec could take: wrong types, limits, unknown fields."""
+def check_patch(
+    document: Document,
+    *,
+    now_ms: int,
+    policy: TargetPolicy | None,
+    skip: frozenset[str],
+    calendars: CalendarLookup | None = None,
+) -> None:
+    """Refuses, where the spec is not known, what no spec could take: wrong types, limits, unknown fields and calendars."""
     problems: Problems = []
     collected = collect(document, problems, skip)
     _check_nulls(collected, problems)
@@ -99,6 +110,9 @@ def check_patch(document: Document, *, now_ms: int, policy: TargetPolicy | None,
     if "url" in given.target or "topic" in given.target:
         parse_target(given.target, "target", policy, problems)
     raise_all(problems)
+    if calendars is not None and "exclude" in given.when:
+        exclude = parse_fields({"exclude": given.when["exclude"]}, now_ms, problems)["exclude"]
+        check_calendars(When(in_seconds=0, exclude=exclude), calendars, now_ms)
 
 
 def _merged(

@@ -1,0 +1,85 @@
+"""The calls around schedules: previews, revisions, calendars, templates, bulk operations, what is coming. One entry each."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from squirrel.gateway.answer_schemas import json_content
+from squirrel.gateway.deps import GatewayDeps
+from squirrel.gateway.operation import Operation
+from squirrel.gateway.preview import Previews
+from squirrel.gateway.producing import CommandLog
+from squirrel.gateway.resume_preview import ResumePreviews
+from squirrel.gateway.revisions import Revisions
+from squirrel.gateway.schedules import Parts
+from squirrel.gateway.schemas import choice
+
+API: Final = "/api/v1"
+_FORCE: Final = {"force": choice("next", description="apply to the next run although one is under way")}
+
+
+class Planning:
+    """Makes these calls' handlers; `close` ends what they do in the background."""
+
+    def __init__(self, deps: GatewayDeps, parts: Parts, definitions: CommandLog) -> None:
+        self._previews = Previews(deps.clock, parts.calendars)
+        self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
+        self._revisions = Revisions(parts)
+
+    async def close(self) -> None:
+        """Nothing goes on in the background."""
+
+    def operations(self) -> list[Operation]:
+        """What `routes_of` and the document are made from."""
+        return [*self._previewing(), *self._of_revisions()]
+
+    def _previewing(self) -> list[Operation]:
+        return [
+            Operation(
+                method="POST", path=f"{API}/preview", handler=self._previews.preview, tag="planning",
+                summary="The next runs of a rule, in instants and in words; nothing is stored",
+                description="Runs at or after `from`, before the spread, as of a schedule created then.",
+                body=_body("NewPreview", {"when": {"cron": "0 9 * * 1-5", "timezone": "America/New_York"}, "count": 3}),
+                responses={200: _json("Preview", "the runs")},
+            ),
+            Operation(
+                method="GET", path=f"{API}/presets", handler=self._previews.presets, tag="planning",
+                summary="Rules to start from", responses={200: _json("PresetPage", "all of them")},
+            ),
+            Operation(
+                method="POST", path=f"{API}/schedules/{{id}}:preview-resume", handler=self._resume_previews.preview,
+                tag="schedules", summary="Which runs are owed now, and what a resume would make of them",
+                responses={200: _json("ResumePreview", "what is owed")},
+            ),
+        ]  # fmt: skip
+
+    def _of_revisions(self) -> list[Operation]:
+        path = f"{API}/schedules/{{id}}"
+        changed = {"ETag": {"schema": {"type": "string"}, "description": "the revision, quoted"}}
+        return [
+            Operation(
+                method="GET", path=f"{path}/revisions", handler=self._revisions.list, tag="revisions",
+                summary="The revisions of a schedule that are kept, newest first",
+                responses={200: _json("RevisionPage", "all of them")},
+            ),
+            Operation(
+                method="GET", path=f"{path}/revisions/{{n}}", handler=self._revisions.get, tag="revisions",
+                summary="A revision, and what differs from the one that holds",
+                responses={200: _json("Revision", "the revision")},
+            ),
+            Operation(
+                method="POST", path=f"{path}:rollback", handler=self._revisions.rollback, tag="revisions",
+                summary="Restore the content of a former revision, as a new one",
+                query=_FORCE, headers=("IfMatch", "Prefer"), body=_body("Rollback", {"revision": 1}),
+                responses={200: _json("Schedule", "the schedule", changed), 202: _json("Accepted", "stored"), 409: {}, 412: {}},
+            ),
+        ]  # fmt: skip
+
+
+def _json(name: str, description: str, headers: dict[str, Any] | None = None) -> dict[str, Any]:
+    answer: dict[str, Any] = {"description": description, "content": json_content(name)}
+    return answer | {"headers": headers} if headers else answer
+
+
+def _body(name: str, example: Any, *, required: bool = True) -> dict[str, Any]:
+    return {"required": required, "content": json_content(name, example)}

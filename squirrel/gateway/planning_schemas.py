@@ -1,0 +1,78 @@
+"""The JSON schemas of previews, calendars, templates, bulk operations and what is coming: sent and received."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from squirrel.gateway.answer_schemas import RECEIVED
+from squirrel.gateway.schemas import INSTANT_SCHEMA, Schema, closed, ref, whole
+from squirrel.model.limits import PREVIEW_COUNT_MAX
+
+_INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
+_TEXT: Final[Schema] = {"type": "string"}
+_WHOLE: Final[Schema] = {"type": "integer", "minimum": 0}
+_YES: Final[Schema] = {"type": "boolean"}
+_WARNINGS: Final[Schema] = {"type": "array", "items": _TEXT}
+
+
+def _open(required: list[str], **properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": required}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _or_null(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _page(items: Schema) -> Schema:
+    return _open(["items", "next_cursor"], items=_list(items), next_cursor={"type": ["string", "null"]})
+
+
+PLANNING_PATHS: Final[dict[str, dict[str, Any]]] = {
+    "n": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "examples": [1]},
+}
+_SENT: Final[dict[str, Schema]] = {
+    "NewPreview": closed(
+        ["when"], when=ref("When"), **{"from": INSTANT_SCHEMA}, count=whole(1, PREVIEW_COUNT_MAX, default=10)
+    ),
+    "Rollback": closed(["revision"], revision=whole(1, 1_000_000)),
+}
+_ANSWERS: Final[dict[str, Schema]] = {
+    "Preview": _open(["runs", "explain", "warnings"], runs=_list(_INSTANT), explain=_TEXT, warnings=_WARNINGS),
+    "PresetPage": _page(
+        _open(
+            ["id", "name", "description", "expression", "category"],
+            id=_TEXT, name=_TEXT, description=_TEXT, expression=_TEXT, category=_TEXT, when={"type": "object"},
+        )
+    ),
+    "ResumePreview": _open(
+        ["id", "state", "missed", "owed", "would_run", "slots", "runs", "held"],
+        id=_TEXT, state=_TEXT, missed=_TEXT, as_of=_INSTANT, owed=_WHOLE, would_run=_WHOLE,
+        slots=_list(_INSTANT),
+        runs=_list(
+            _open(
+                ["slot", "due", "outcome"], slot=_INSTANT, due=_INSTANT, reason=_TEXT,
+                outcome={"type": "string", "enum": ["run", "skipped", "missed"]},
+            )
+        ),
+        held=_list(_open(["id", "slot", "state"], id=_TEXT, slot=_INSTANT, state=_TEXT)),
+        listed_all=_YES, complete=_YES, next_slot=_or_null(_INSTANT), warnings=_WARNINGS,
+    ),
+    "RevisionPage": _page(
+        _open(
+            ["revision", "current"],
+            revision=_WHOLE, current=_YES, since=_or_null(_INSTANT), until=_or_null(_INSTANT), changed=_list(_TEXT),
+        )
+    ),
+    "Revision": _open(
+        ["revision", "current", "schedule", "diff"],
+        revision=_WHOLE, current=_YES, until=_or_null(_INSTANT), schedule={"type": "object"},
+        diff=_list(_open(["field", "before", "after"], field=_TEXT, before={}, after={})),
+    ),
+}  # fmt: skip
+PLANNING: Final[dict[str, Schema]] = {**_SENT, **_ANSWERS}
+
+assert not PLANNING.keys() & RECEIVED.keys(), "one name, one schema"
