@@ -10,7 +10,9 @@ from typing import Any, Final, NamedTuple, Protocol
 from squirrel.model.clock import Clock
 from squirrel.model.limits import MIB
 
-BATCH_RECORDS_MAX_DEFAULT: Final = 2000  # handed to a lane at once; 5000 is no faster and holds 110 MB more over 8 partitions
+BATCH_RECORDS_MAX_DEFAULT: Final = (
+    2000  # handed to a lane at once; 5000 is no faster and holds 110 MB more over 8 partitions
+)
 BUFFER_BATCHES_MAX: Final = 2  # per topic and partition; a fuller one is left out of the next fetch
 BUFFER_BYTES_MAX: Final = 8 * MIB  # per topic and partition, whatever the number of records
 PARTITION_FETCH_BYTES: Final = MIB  # what one fetch may add to one buffer (a larger record comes alone)
