@@ -15,7 +15,16 @@ from squirrel.runtime.local.cassandra import EmbeddedCassandra
 from squirrel.runtime.local.kafka import EmbeddedKafka
 
 # A developer's own settings must not decide how a test ends; where jars are cached may stay.
-SEED_VARIABLES = ("API_AUTH", "RETRIES", "RETRY_TIME", "PORT", "ALLOWED_ORIGINS", "ALLOWED_TARGET_HOSTS", "LOG_LEVEL")
+SEED_VARIABLES = (
+    "API_AUTH",
+    "RETRIES",
+    "RETRY_TIME",
+    "PORT",
+    "ALLOWED_ORIGINS",
+    "ALLOWED_TARGET_HOSTS",
+    "LOG_LEVEL",
+    "N8N_BASE_URL",
+)
 for _name in list(os.environ):
     ours = _name.startswith(("SQUIRREL_", "WORKER_", "PREQUEUER_")) or _name in SEED_VARIABLES
     if ours and _name != "SQUIRREL_CACHE_DIR":

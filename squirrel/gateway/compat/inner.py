@@ -184,6 +184,8 @@ class Inner:
         """The row after the last outcome; None when that is not known yet. Raises Answered for what was refused."""
         row: Row | None = None
         for outcome in outcomes:
+            if outcome is not None and outcome.code == codes.TOO_LATE:
+                raise Declined(409, "its run is under way or over; wait for it to end, then send this again")
             if outcome is not None and outcome.code not in _DONE:
                 raise problem_of(schedule_id, outcome)
             row = None if outcome is None else _row(outcome)

@@ -31,7 +31,7 @@ RUNNING: Final = "Scheduler service is running."
 PURGED: Final = "Redis database purged successfully."
 TIMEOUT_SECONDS: Final = 10
 KEYS_PER_TASK: Final = 2  # the original keeps two Redis keys for each
-_BARE: Final = re.compile(r"[0-9a-f]{32}", re.ASCII)
+_BARE: Final = re.compile(r"(?:rsch:ref-)?([0-9a-f]{32})", re.ASCII)  # the prefix is that of its early version
 _PREFIX: Final = "rsch-ref:"
 _DEFAULT_TYPE: Final = "default"
 
@@ -166,7 +166,8 @@ class RedisApi:
 
     async def _find(self, call: ForeignCall) -> Located:
         key = call.path["key"]
-        full = f"{_PREFIX}{_DEFAULT_TYPE}:{key}" if _BARE.fullmatch(key) else key
+        bare = _BARE.fullmatch(key)
+        full = key if bare is None else f"{_PREFIX}{_DEFAULT_TYPE}:{bare.group(1)}"
         located = await self._inner.find(call.namespace, full) if full.startswith(_PREFIX) else None
         if located is None or located.row.spec.dialect != DIALECT or located.row.state not in LIVE:
             raise Declined(404, "Schedule not found.")

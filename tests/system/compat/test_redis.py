@@ -52,7 +52,7 @@ async def test_a_task_from_creation_to_deletion(api: httpx.AsyncClient) -> None:
     key = await created(api)
     assert re.fullmatch(r"rsch-ref:default:[0-9a-f]{32}", key)
     bare = key.rpartition(":")[2]
-    for form in (key, bare):
+    for form in (key, bare, f"rsch:ref-{bare}"):
         task = (await api.get(f"/schedule/{form}")).json()["data"]
         assert task["data"] == FAR["data"]
         assert task["info"] | {"expires": ""} == {

@@ -87,11 +87,38 @@ async def test_one_api_does_not_see_the_others_schedules(api: httpx.AsyncClient)
     assert [each["info"]["key"] for each in (await api.get("/schedules")).json()["data"]] == [key]
     assert [each["id"] for each in (await api.get("/jobs")).json()] == [job]
     assert (await api.get(f"/jobs/{cron}")).status_code == 404
+    hook = {"type": "http", "url": "https://hooks.example.com/n"}
+    for event in ("jobs.job", "redis.task"):  # a native schedule may have any event
+        native = await api.post("/api/v1/schedules", json={"event": event, "when": {"in_seconds": 60}, "target": hook})
+        assert native.status_code == 201
+        assert [each["id"] for each in (await api.get("/jobs")).json()] == [job]
+        assert (await api.get("/stats")).json()["data"]["running_schedules"] == 1
+        assert (await api.delete(f"/api/v1/schedules/{native.json()['id']}")).status_code == 204
     assert {each["id"] for each in (await api.get("/api/schedules")).json()} == {key, job, rule, cron}
     assert "rrule" in (await api.get(f"/api/schedules/{rule}")).json()
     assert (await api.get(f"/api/schedules/{job}")).json()["target_url"] == JOB["target"]
     assert (await api.post("/purge")).status_code == 200
     assert {each["id"] for each in (await api.get("/api/schedules")).json()} == {job, rule, cron}
+
+
+async def test_what_was_deleted_is_gone_but_for_its_history(api: httpx.AsyncClient) -> None:
+    job = (await api.post("/jobs", json=JOB)).json()["job"]["id"]
+    cron = (await api.post("/api/schedules", json=CRON)).json()["id"]
+    for path in (f"/jobs/{job}", f"/api/schedules/{cron}"):
+        assert [(await api.delete(path)).status_code for _ in range(2)] == [200, 404]
+        assert (await api.get(path)).status_code == 404
+    assert (await api.get("/jobs")).json() == (await api.get("/api/schedules")).json() == []
+    assert (await api.get(f"/api/v1/schedules/{job}")).json()["state"] == "cancelled"
+
+
+async def test_a_task_whose_call_is_under_way(world: World, api: httpx.AsyncClient) -> None:
+    key = (await api.post("/schedule", json={**TASK, "ttl": 1})).json()["data"]
+    world.clock.wall_ms += 1_000
+    await world.emitted()
+    for method in ("PATCH", "DELETE"):
+        answer = await api.request(method, f"/schedule/{key}", json={"ttl": 5} if method == "PATCH" else None)
+        assert (answer.status_code, answer.json()["status"]) == (409, 409)
+        assert "under way" in answer.json()["error"]
 
 
 async def test_a_disabled_schedule_owes_nothing_without_catch_up(world: World, api: httpx.AsyncClient) -> None:
