@@ -20,6 +20,7 @@ from benchmarks.http_load import drive, request
 from benchmarks.sink import Received, Sink, sink
 from benchmarks.stage import Stage, note, stage
 from benchmarks.workload import SEED, document, message_of
+from squirrel.model.instants import parse_instant
 from squirrel.wire.public import decode_result
 
 RATE_PER_S = 1_000
@@ -31,6 +32,7 @@ BATCH = 1_000
 CREATE_PER_S_MIN = 2_500  # batches must be in before the first is due
 LEAD_SECONDS = 4
 SECONDS_MAX = 120.0
+STATIONS = ("emitted", "picked_up", "started", "finished")
 PERCENTILES = (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
 
 
@@ -55,12 +57,13 @@ async def run(small: bool) -> list[Figure]:
             )
         cpu = {name: service.cpu_seconds() - cpu_before[name] for name, service in on.services.items()}
         received = (await target.received())[before:]
-        answered = await _answered(on, ids)
+        stations = await _stations(on, ids)
     late = _checked(received, count)
     figures = []
     for name, part in PERCENTILES:
         details = {
-            "answered_ms": percentile(answered, part),
+            "answered_ms": percentile(stations["finished"], part),
+            **{f"{name}_after_due_ms": percentile(stations[name], part) for name in STATIONS[:3]},
             "calls": len(late),
             "rate_per_s": rate,
             "negative": sum(each < 0 for each in late),
@@ -113,14 +116,21 @@ async def _create(on: Stage, due_ms: Sequence[int], url: str) -> set[str]:
     return ids
 
 
-async def _answered(on: Stage, ids: set[str]) -> list[float]:
-    """From due to finished, ascending, as the results topic says."""
-    found: dict[str, float] = {}
+async def _stations(on: Stage, ids: set[str]) -> dict[str, list[float]]:
+    """From due to emitted, picked up, started and finished, each ascending, as the results topic says; negative: before."""
+    found: dict[str, tuple[float, ...]] = {}
     async for records in batches(on.brokers, on.topics.results, on.partitions):
         for record in records:
             result = decode_result(record.value)
             assert result.state == "succeeded", result
             assert result.started_ms >= result.due_ms, "started before it was due"
-            found[result.schedule_id] = float(result.finished_ms - result.due_ms)
+            instants = (
+                parse_instant(result.emitted),
+                parse_instant(result.picked_up),
+                result.started_ms,
+                result.finished_ms,
+            )
+            found[result.schedule_id] = tuple(float(each - result.due_ms) for each in instants)
     assert found.keys() == ids, f"{len(found)} schedules have results, {len(ids)} wanted"
-    return sorted(found.values())
+    columns = zip(*found.values(), strict=True)
+    return {name: sorted(column) for name, column in zip(STATIONS, columns, strict=True)}
