@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import json_content
+from squirrel.gateway.calendars import Calendars
+from squirrel.gateway.definition_log import DefinitionLog
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.preview import Previews
@@ -15,6 +17,7 @@ from squirrel.gateway.schedules import Parts
 from squirrel.gateway.schemas import choice
 
 API: Final = "/api/v1"
+_LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
 _FORCE: Final = {"force": choice("next", description="apply to the next run although one is under way")}
 
 
@@ -25,13 +28,14 @@ class Planning:
         self._previews = Previews(deps.clock, parts.calendars)
         self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
         self._revisions = Revisions(parts)
+        self._calendars = Calendars(deps.clock, DefinitionLog(definitions, deps.definitions), parts.calendars)
 
     async def close(self) -> None:
         """Nothing goes on in the background."""
 
     def operations(self) -> list[Operation]:
         """What `routes_of` and the document are made from."""
-        return [*self._previewing(), *self._of_revisions()]
+        return [*self._previewing(), *self._of_revisions(), *self._of_calendars()]
 
     def _previewing(self) -> list[Operation]:
         return [
@@ -72,6 +76,33 @@ class Planning:
                 summary="Restore the content of a former revision, as a new one",
                 query=_FORCE, headers=("IfMatch", "Prefer"), body=_body("Rollback", {"revision": 1}),
                 responses={200: _json("Schedule", "the schedule", changed), 202: _json("Accepted", "stored"), 409: {}, 412: {}},
+            ),
+        ]  # fmt: skip
+
+    def _of_calendars(self) -> list[Operation]:
+        path = f"{API}/calendars/{{name}}"
+        calendars = self._calendars
+        return [
+            Operation(
+                method="GET", path=f"{API}/calendars", handler=calendars.list, tag="calendars",
+                summary="All calendars of the namespace, without their dates",
+                responses={200: _json("CalendarPage", "all of them")},
+            ),
+            Operation(
+                method="GET", path=path, handler=calendars.get, tag="calendars", summary="A calendar with its dates",
+                responses={200: _json("Calendar", "the calendar")},
+            ),
+            Operation(
+                method="PUT", path=path, handler=calendars.put, tag="calendars",
+                summary="Say which days are off, for every schedule whose `exclude` names the calendar",
+                description="A change re-plans the slots that are pending.",
+                body=_body("NewCalendar", {"country": "DE", "subdivision": "BY", "weekend": ["saturday", "sunday"]}),
+                responses={200: _json("Calendar", "changed"), 201: _json("Calendar", "new", _LOCATION)},
+            ),
+            Operation(
+                method="DELETE", path=path, handler=calendars.delete, tag="calendars", summary="Remove a calendar",
+                description="A schedule that still names it fails at its next slot and says so.",
+                responses={204: {"description": "done"}},
             ),
         ]  # fmt: skip
 

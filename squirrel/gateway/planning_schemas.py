@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import RECEIVED
-from squirrel.gateway.schemas import INSTANT_SCHEMA, Schema, closed, ref, whole
-from squirrel.model.limits import PREVIEW_COUNT_MAX
+from squirrel.gateway.schemas import INSTANT_SCHEMA, Schema, choice, closed, listed, ref, text, whole
+from squirrel.model.limits import NAME_CHARS_MAX, PREVIEW_COUNT_MAX
+from squirrel.wire.documents.calendar import DATES_MAX, NAME, WEEKDAYS, YEARS_AHEAD
 
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 _TEXT: Final[Schema] = {"type": "string"}
@@ -31,17 +32,46 @@ def _page(items: Schema) -> Schema:
     return _open(["items", "next_cursor"], items=_list(items), next_cursor={"type": ["string", "null"]})
 
 
+DAY: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
+ICAL: Final = (
+    r"^BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])\nEND:VEVENT\nEND:VCALENDAR$"
+)
+_WEEKEND: Final = listed(choice(*WEEKDAYS), len(WEEKDAYS) - 1)
+_SUBDIVISION: Final = {"type": "string", "enum": ["CA", "BY"], "description": "ISO 3166-2 without the country"}
+_CALENDAR: Final = _open(
+    ["name", "days", "weekend"],
+    name=_TEXT, dates=_list({"type": "string", "format": "date"}), days=_WHOLE, weekend=_list(_TEXT), source=_TEXT,
+    country=_TEXT, subdivision=_TEXT, covers={"type": "object"}, created_at=_INSTANT, updated_at=_INSTANT,
+)  # fmt: skip
 PLANNING_PATHS: Final[dict[str, dict[str, Any]]] = {
+    "name": text(NAME_CHARS_MAX, NAME, examples=["holidays"]),
     "n": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "examples": [1]},
 }
 _SENT: Final[dict[str, Schema]] = {
     "NewPreview": closed(
         ["when"], when=ref("When"), **{"from": INSTANT_SCHEMA}, count=whole(1, PREVIEW_COUNT_MAX, default=10)
     ),
+    "NewCalendar": {
+        "description": "Exactly one of dates, ical and country; or a weekend alone. A country's days and repeated events "
+        f"reach {YEARS_AHEAD} years ahead.",
+        "oneOf": [
+            closed(["dates"], dates=listed(text(10, DAY), DATES_MAX), weekend=_WEEKEND),
+            closed(["ical"], ical=text(1_000_000, ICAL), weekend=_WEEKEND),
+            closed(
+                ["country"],
+                country={"type": "string", "enum": ["DE", "US"]},
+                subdivision=_SUBDIVISION,
+                weekend=_WEEKEND,
+            ),
+            closed(["weekend"], weekend=_WEEKEND),
+        ],
+    },
     "Rollback": closed(["revision"], revision=whole(1, 1_000_000)),
 }
 _ANSWERS: Final[dict[str, Schema]] = {
     "Preview": _open(["runs", "explain", "warnings"], runs=_list(_INSTANT), explain=_TEXT, warnings=_WARNINGS),
+    "Calendar": _CALENDAR,
+    "CalendarPage": _page(_CALENDAR),
     "PresetPage": _page(
         _open(
             ["id", "name", "description", "expression", "category"],

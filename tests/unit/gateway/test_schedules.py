@@ -154,7 +154,7 @@ async def test_groups_are_found_wherever_they_live(api: httpx.AsyncClient) -> No
 async def test_unknown_things(api: httpx.AsyncClient) -> None:
     for method, path in [
         ("GET", "/api/v1/schedules/none"), ("DELETE", "/api/v1/schedules/none"), ("PUT", "/api/v1/schedules/none"),
-        ("POST", "/api/v1/schedules/none:pause"), ("POST", "/api/v1/schedules/none:rollback"), ("GET", "/nowhere"),
+        ("POST", "/api/v1/schedules/none:pause"), ("POST", "/api/v1/schedules/none:complete"), ("GET", "/nowhere"),
         ("GET", "/api/v1/schedules/bad%20id"), ("GET", "/api/v1/schedules/none/runs"), ("GET", "/api/v1/runs/run_0"),
         ("POST", "/api/v1/runs/run_0:replay"), ("GET", "/api/v1/routes/none"), ("DELETE", "/api/v1/routes/none"),
     ]:  # fmt: skip
