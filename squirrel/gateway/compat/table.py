@@ -24,7 +24,8 @@ from squirrel.model.retry import RetryPolicy
 
 Table = Mapping[str, Mapping[str, Handler]]  # path -> method -> handler
 
-_REDIS_PATHS: Final = frozenset({"/schedule", "/schedules", "/stats", "/purge"})
+_REDIS_WORDS: Final = frozenset({"schedule", "schedules", "stats", "purge"})
+_JOBS_WORDS: Final = frozenset({"jobs", "dlq"})
 
 
 class Unauthorized(Answered):
@@ -40,9 +41,10 @@ class Unauthorized(Answered):
 
 def seed_of(path: str) -> Seed | None:
     """Which foreign API a path belongs to, or None for ours."""
-    if path in _REDIS_PATHS or path.startswith("/schedule/"):
+    first = path[1:].partition("/")[0]
+    if first in _REDIS_WORDS:
         return redis.SEED
-    if path.startswith(("/jobs", "/dlq")):
+    if first in _JOBS_WORDS:
         return jobs.SEED
     if path.startswith("/api/") and not path.startswith("/api/v1/"):
         return workflow.SEED

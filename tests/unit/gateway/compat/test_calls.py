@@ -59,6 +59,30 @@ async def test_a_stranger_is_told_in_the_seeds_words(world: World, path: str, bo
             assert (await client.get(open_path)).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/schedule", "/jobs", "/api/schedules"])
+async def test_browsers_of_allowed_origins_may_call(world: World, path: str) -> None:
+    asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
+    app = create_app(world.deps(api_token="right", allowed_origins=("https://shop.example",)))
+    async with client_of(app) as client:
+        for origin, status in (("https://shop.example", 200), ("https://other.example", 400)):
+            answer = await client.options(path, headers={"Origin": origin, **asked})
+            assert answer.status_code == status
+            assert (answer.headers.get("access-control-allow-origin") == origin) is (status == 200)
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("/schedules/x/y", '{"error":"Route not found.","status":404}'),
+        ("/jobs/x/y", "404 Not Found"),
+        ("/api/x", "404 page not found"),
+    ],
+)
+async def test_unknown_paths_are_told_in_the_seeds_words(api: httpx.AsyncClient, path: str, text: str) -> None:
+    answer = await api.get(path)
+    assert (answer.status_code, answer.text) == (404, text)
+
+
 async def test_an_owner_that_is_away_is_told_in_the_seeds_words(world: World, api: httpx.AsyncClient) -> None:
     key = (await api.post("/schedule", json=TASK)).json()["data"]
     world.link_down = True

@@ -87,6 +87,7 @@ def test_bodies_tell_the_two_apart(body: bytes, is_rrule: bool) -> None:
     [
         ("/schedule", "redis"), ("/schedule/x", "redis"), ("/stats", "redis"), ("/jobs/x", "jobs"), ("/dlq", "jobs"),
         ("/api/schedules", "workflow"), ("/api/v1/schedules", None), ("/docs", None), ("/scheduled", None),
+        ("/schedules/x", "redis"), ("/jobsite", None), ("/", None), ("/dlq/x/y", "jobs"), ("*", None), ("", None),
     ],
 )  # fmt: skip
 def test_whose_path_it_is(path: str, name: str | None) -> None:
