@@ -6,7 +6,23 @@ from importlib.metadata import version
 
 from cyclopts import App
 
-from squirrel.cli import dev, services, settings, topics
+from squirrel.cli import (
+    apply,
+    changing,
+    completion,
+    dev,
+    listen,
+    listing,
+    overview,
+    profiles,
+    routes,
+    schedule,
+    services,
+    settings,
+    topics,
+    transfer,
+    workflow,
+)
 
 
 def build_app() -> App:
@@ -16,8 +32,9 @@ def build_app() -> App:
         help="Fires things later: schedules by REST or Kafka, webhooks at the due millisecond, every run on record.",
         version=version("squirrel"),
     )
-    dev.register(app)
-    services.register(app)
-    topics.register(app)
-    settings.register(app)
+    for group in (
+        dev, schedule, listing, workflow, overview, changing, routes, apply, transfer, listen, profiles, completion,
+        services, topics, settings,
+    ):  # fmt: skip
+        group.register(app)
     return app

@@ -46,7 +46,7 @@ def _verb(name: str, what: str) -> Callable[..., int]:
         }
         return _run(name, flags)
 
-    run.__doc__ = f"Run the {name} service: it {what}. Every setting is also read from SQUIRREL_<NAME>."
+    run.__doc__ = f"Run the {name} service: it {what}. Every setting is also read from SQUIRREL_NAME."
     return run
 
 

@@ -1,0 +1,90 @@
+"""Our own verbs on one schedule or run: get pause resume cancel replay; and stats of all."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+from urllib.parse import quote
+
+from cyclopts import App, Parameter
+
+from squirrel.cli.json_flag import json_flag
+from squirrel.cli.printing import done
+from squirrel.cli.reach import HERE, Reach
+
+API: Final = "/api/v1"
+
+
+def register(app: App) -> None:
+    """Add the verbs."""
+    for verb in (get, pause, resume, cancel, replay, stats):
+        app.command(verb)
+
+
+def path_of(schedule_id: str, verb: str = "") -> str:
+    return f"{API}/schedules/{quote(schedule_id, safe='')}{verb}"
+
+
+def get(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+    """Show all of a schedule, in the API's words."""
+    with reach.client() as client:
+        reach.show(client.call("GET", path_of(schedule_id)))
+    return 0
+
+
+def pause(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+    """Hold a schedule; what falls due meanwhile follows its missed policy."""
+    return _verb(schedule_id, "pause", "paused", reach)
+
+
+def resume(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+    """Let a paused schedule go on."""
+    return _verb(schedule_id, "resume", "resumed", reach)
+
+
+def cancel(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+    """Cancel a schedule; exit 4 with the run's state when it was faster."""
+    with reach.client() as client:
+        client.delete(schedule_id)
+    if reach.is_for_people:
+        done(f"{schedule_id} cancelled: nothing of it will be called any more")
+    else:
+        reach.show({"id": schedule_id, "state": "cancelled"})
+    return 0
+
+
+def replay(
+    run: Annotated[str, Parameter(help="run_..., from runs, history or dead-letters")],
+    /,
+    *,
+    message: Annotated[str | None, Parameter(help="other JSON to send; @file, @- for stdin")] = None,
+    url: Annotated[str | None, Parameter(help="another webhook to call")] = None,
+    reach: Reach = HERE,
+) -> int:
+    """Call again what a run called, as a new run that names it."""
+    body: dict[str, Any] = {} if message is None else {"message": json_flag("--message", message)}
+    if url is not None:
+        body["target"] = {"type": "http", "url": url}
+    with reach.client() as client:
+        made = client.call("POST", f"{API}/runs/{quote(run, safe='')}:replay", body or None)
+    if reach.is_for_people:
+        done(f"Replaying as {made['id']}")
+    else:
+        reach.show(made)
+    return 0
+
+
+def stats(*, reach: Reach = HERE) -> int:
+    """Show counters, lateness and backlog."""
+    with reach.client() as client:
+        reach.show(client.call("GET", f"{API}/stats"))
+    return 0
+
+
+def _verb(schedule_id: str, verb: str, sentence: str, reach: Reach) -> int:
+    with reach.client() as client:
+        answer = client.call("POST", path_of(schedule_id, f":{verb}"), repeatable=True)
+    if reach.is_for_people:
+        done(f"{schedule_id} {sentence}")
+    else:
+        reach.show(answer)
+    return 0
