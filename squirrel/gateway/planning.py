@@ -14,7 +14,8 @@ from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.resume_preview import ResumePreviews
 from squirrel.gateway.revisions import Revisions
 from squirrel.gateway.schedules import Parts
-from squirrel.gateway.schemas import choice
+from squirrel.gateway.schemas import INSTANT_SCHEMA, choice, text
+from squirrel.gateway.upcoming import BUCKET_PATTERN, UpcomingRuns
 
 API: Final = "/api/v1"
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
@@ -28,6 +29,7 @@ class Planning:
         self._previews = Previews(deps.clock, parts.calendars)
         self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
         self._revisions = Revisions(parts)
+        self._upcoming = UpcomingRuns(deps.clock, parts.link)
         self._calendars = Calendars(deps.clock, DefinitionLog(definitions, deps.definitions), parts.calendars)
 
     async def close(self) -> None:
@@ -49,6 +51,16 @@ class Planning:
             Operation(
                 method="GET", path=f"{API}/presets", handler=self._previews.presets, tag="planning",
                 summary="Rules to start from", responses={200: _json("PresetPage", "all of them")},
+            ),
+            Operation(
+                method="GET", path=f"{API}/upcoming", handler=self._upcoming.list, tag="planning",
+                summary="All coming runs by bucket, the busiest bucket, and the busiest schedules of each",
+                description="From now on for a day, by the hour, unless said otherwise. Buckets without a run are left out.",
+                query={
+                    "from": INSTANT_SCHEMA, "to": INSTANT_SCHEMA,
+                    "bucket": text(5, BUCKET_PATTERN, description="minute, hour, day or a number of seconds"),
+                },
+                responses={200: _json("Upcoming", "what is coming")},
             ),
             Operation(
                 method="POST", path=f"{API}/schedules/{{id}}:preview-resume", handler=self._resume_previews.preview,

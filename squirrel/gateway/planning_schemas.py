@@ -33,15 +33,17 @@ def _page(items: Schema) -> Schema:
 
 
 DAY: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
-ICAL: Final = (
-    r"^BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])\nEND:VEVENT\nEND:VCALENDAR$"
-)
+ICAL: Final = r"^BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])\nEND:VEVENT\nEND:VCALENDAR$"
 _WEEKEND: Final = listed(choice(*WEEKDAYS), len(WEEKDAYS) - 1)
 _SUBDIVISION: Final = {"type": "string", "enum": ["CA", "BY"], "description": "ISO 3166-2 without the country"}
 _CALENDAR: Final = _open(
     ["name", "days", "weekend"],
     name=_TEXT, dates=_list({"type": "string", "format": "date"}), days=_WHOLE, weekend=_list(_TEXT), source=_TEXT,
     country=_TEXT, subdivision=_TEXT, covers={"type": "object"}, created_at=_INSTANT, updated_at=_INSTANT,
+)  # fmt: skip
+_BUCKET: Final = _open(
+    ["start", "end", "count", "top"],
+    start=_INSTANT, end=_INSTANT, count=_WHOLE, top=_list(_open(["id", "count"], id=_TEXT, count=_WHOLE)),
 )  # fmt: skip
 PLANNING_PATHS: Final[dict[str, dict[str, Any]]] = {
     "name": text(NAME_CHARS_MAX, NAME, examples=["holidays"]),
@@ -72,6 +74,11 @@ _ANSWERS: Final[dict[str, Schema]] = {
     "Preview": _open(["runs", "explain", "warnings"], runs=_list(_INSTANT), explain=_TEXT, warnings=_WARNINGS),
     "Calendar": _CALENDAR,
     "CalendarPage": _page(_CALENDAR),
+    "Upcoming": _open(
+        ["from", "to", "bucket_seconds", "total", "buckets", "busiest", "complete"],
+        **{"from": _INSTANT}, to=_INSTANT, bucket_seconds=_WHOLE, total=_WHOLE, schedules=_WHOLE,
+        buckets=_list(_BUCKET), busiest=_or_null(_BUCKET), complete=_YES, warnings=_WARNINGS,
+    ),
     "PresetPage": _page(
         _open(
             ["id", "name", "description", "expression", "category"],

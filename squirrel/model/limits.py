@@ -64,6 +64,10 @@ RELEASE_BATCH_MAX: Final = 1000  # children released in one step
 OUTCOMES_KEPT_MAX: Final = 20_000  # per partition, for gateways that wait
 REVISIONS_KEPT_MAX: Final = 20  # per schedule
 REVISION_BYTES_KEPT_MAX: Final = 64 * KIB  # of all of them; a schedule with a large message keeps fewer
+UPCOMING_ROWS_MAX: Final = 50_000  # looked at for one answer about what is coming; it says when there are more
+UPCOMING_SLOTS_MAX: Final = 100_000  # expanded for one such answer
+UPCOMING_ROW_SLOTS_MAX: Final = 1_500  # of one schedule: a day of a rule that runs every minute
+UPCOMING_BUCKETS_MAX: Final = 1_500
 LISTENERS_MAX: Final = 10_000  # schedules with `on_event`, per namespace
 ROW_BYTES_MAX: Final = 900 * KIB  # what the changelog takes in one record
 

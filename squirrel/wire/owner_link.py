@@ -56,7 +56,17 @@ class GetStats(Struct, frozen=True, array_like=True, tag="stats"):
     """Counters of this owner."""
 
 
-Ask = Await | Get | FindRun | ListRows | GetStats
+class Upcoming(Struct, frozen=True, array_like=True, tag="upcoming"):
+    """The runs of a namespace that come due in [from, to), counted by bucket, with the busiest schedules of each."""
+
+    namespace: str
+    from_ms: int
+    to_ms: int
+    bucket_ms: int
+    top: int = 5
+
+
+Ask = Await | Get | FindRun | ListRows | GetStats | Upcoming
 
 
 class Decided(Struct, frozen=True, array_like=True, tag="decided"):
@@ -90,6 +100,18 @@ class Stats(Struct, frozen=True, array_like=True, tag="stats"):
     lateness_ms: list[int] = []  # a bounded, recent sample of started - due
 
 
+class Buckets(Struct, frozen=True, array_like=True, tag="buckets"):
+    """Counts by the bucket's number from `from_ms` on, and its busiest schedules as (id, runs), most first.
+
+    `complete` is False when a limit ended the walk: there are more runs than counted.
+    """
+
+    counts: dict[int, int]
+    top: dict[int, list[tuple[str, int]]]
+    schedules: int
+    complete: bool
+
+
 class NotMine(Struct, frozen=True, array_like=True, tag="not_mine"):
     """The partition lives elsewhere or is being recovered: ask again after looking up the owners."""
 
@@ -100,7 +122,7 @@ class Undecided(Struct, frozen=True, array_like=True, tag="undecided"):
     """The time was up, or the outcome is no longer remembered: read the schedule to learn it."""
 
 
-Answer = Decided | Found | Page | Stats | NotMine | Undecided
+Answer = Decided | Found | Page | Stats | Buckets | NotMine | Undecided
 
 # The outcomes of commands. The gateway maps them to statuses; api.md, "Answers".
 CREATED = "created"
