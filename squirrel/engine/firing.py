@@ -1,7 +1,8 @@
 """The firing loop of one partition: sleep until the next row on the timeline is due (less the emit-ahead), then take it off.
 
-With emit ahead the loop may collect for a part of it: a run due in 100 ms loses nothing by being emitted 75 ms ahead, and at a
-thousand runs a second that turns a thousand small writes into forty.
+With emit ahead the loop may collect for a part of it: a run due in 100 ms loses nothing by being emitted 67 ms ahead, and at a
+thousand runs a second that turns a thousand small writes into thirty. All partitions collect to the same ticks, so that their
+records share a request to the broker.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from squirrel.engine.owner import Owner
 from squirrel.model.limits import DUE_BATCH_MAX
 
 IDLE_MS_MAX = 1_000  # a step of the wall clock is noticed within this time
-COLLECT_PART = 4  # of the emit-ahead
+COLLECT_PART = 3  # of the emit-ahead
 
 
 async def fire_while_active(owner: Owner) -> None:
@@ -27,11 +28,17 @@ async def fire_while_active(owner: Owner) -> None:
             continue
         owner.note_alive()
         if taken and collect_seconds:
-            await asyncio.sleep(collect_seconds)
-        await _sleep_until_due(owner)
+            await asyncio.sleep(until_tick(collect_seconds))
+        await _sleep_until_due(owner, collect_seconds)
 
 
-async def _sleep_until_due(owner: Owner) -> None:
+def until_tick(collect_seconds: float, at_least_seconds: float = 0.0) -> float:
+    """Seconds until the first common tick after `at_least_seconds`; never more than one collecting time later."""
+    now = asyncio.get_running_loop().time()
+    return collect_seconds - (now + at_least_seconds) % collect_seconds + at_least_seconds
+
+
+async def _sleep_until_due(owner: Owner, collect_seconds: float) -> None:
     parts = owner.parts
     if not owner.active:
         return
@@ -41,8 +48,11 @@ async def _sleep_until_due(owner: Owner) -> None:
         delay_ms = min(delay_ms, owner.next_wake_ms - parts.emit_ahead_ms - parts.clock.now_ms())
     if delay_ms <= 0:
         return
+    delay_seconds = delay_ms / 1000
+    if collect_seconds:
+        delay_seconds = until_tick(collect_seconds, delay_seconds)
     try:
-        async with asyncio.timeout(delay_ms / 1000):
+        async with asyncio.timeout(delay_seconds):
             await owner.woken.wait()
     except TimeoutError:
         return

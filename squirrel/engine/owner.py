@@ -210,6 +210,7 @@ class Owner:
             changes,
             wall_ms=work.now_ms,
             changelog_offset=changelog_offset,
+            logged=False,
         )
         self._count(work, poison)
         self._wake_for(work)

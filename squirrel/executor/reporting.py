@@ -1,8 +1,8 @@
 """Results on their way to Kafka: one append per partition at a time, and many results in it when there are many.
 
-A result that comes alone leaves in the same turn of the loop. While an append is on its way the next results gather behind it,
-and after a full one they are given a few milliseconds more: at 8,000 results a second an append of its own for each would cost
-more than the call.
+A result that comes alone leaves in the same turn of the loop; what follows within a few milliseconds gathers, over all partitions
+alike, so that one request to the broker and one answer of its long poll carry them all. An append, a fetch and a step of its own
+for each result cost three processes more than the calls.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ from typing import Final, Generic, Protocol, TypeVar
 from squirrel.executor.results import Record
 
 T = TypeVar("T")
-GATHER_SECONDS: Final = 0.01
-BUSY_RESULTS: Final = 8  # in one flush over all partitions: from here on gathering pays
+GATHER_SECONDS: Final = 0.025  # between two flushes; what waits for a result (retries, children) waits seconds
 APPEND_RESULTS_MAX: Final = 500
 
 
@@ -43,7 +42,7 @@ class Reporter(Generic[T]):
         self._sending: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._scheduled = False
-        self._quiet_until = 0.0  # loop time; a busy reporter gathers until then
+        self._flushed_at = float("-inf")  # loop time
         self._failed = False
 
     def add(self, partition: int, call: T, record: Record) -> None:
@@ -66,7 +65,7 @@ class Reporter(Generic[T]):
     def _schedule(self) -> None:
         self._scheduled = True
         loop = asyncio.get_running_loop()
-        wait = self._quiet_until - loop.time()
+        wait = self._flushed_at + GATHER_SECONDS - loop.time()
         if wait > 0:
             loop.call_later(wait, self._flush)
         else:
@@ -77,18 +76,16 @@ class Reporter(Generic[T]):
         if self._failed:
             return
         loop = asyncio.get_running_loop()
-        count = 0
         for partition in [each for each in self._pending if each not in self._sending]:
             calls, records = self._pending.pop(partition)
             if len(calls) > APPEND_RESULTS_MAX:
                 self._pending[partition] = (calls[APPEND_RESULTS_MAX:], records[APPEND_RESULTS_MAX:])
                 del calls[APPEND_RESULTS_MAX:], records[APPEND_RESULTS_MAX:]
-            count += len(calls)
             self._sending.add(partition)
             task = loop.create_task(self._send(partition, calls, records))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._quiet_until = loop.time() + GATHER_SECONDS if count >= BUSY_RESULTS else 0.0
+        self._flushed_at = loop.time()
 
     async def _send(self, partition: int, calls: list[T], records: list[Record]) -> None:
         try:

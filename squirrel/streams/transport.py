@@ -47,6 +47,7 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             auto_offset_reset="earliest",
             max_poll_records=None,
             max_partition_fetch_bytes=PARTITION_FETCH_BYTES,
+            fetch_min_bytes=settings.fetch_bytes_min,
             fetch_max_wait_ms=settings.fetch_wait_ms,  # Faust has 1500 written into it; a sparse partition waits that long
             session_timeout_ms=int(settings.session_seconds * 1000),
             heartbeat_interval_ms=int(settings.heartbeat_seconds * 1000),

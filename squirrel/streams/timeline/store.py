@@ -68,7 +68,7 @@ class _Partition:
     `next_key`: the first D key; None when the timeline is empty; unknown while `next_known` is False.
     """
 
-    __slots__ = ("cursor", "db", "meta", "next_key", "next_known", "path", "pending", "taken", "walked")
+    __slots__ = ("cursor", "db", "meta", "next_key", "next_known", "path", "pending", "taken", "unlogged", "walked")
 
     def __init__(self, path: Path, db: Any) -> None:
         self.path = path
@@ -80,6 +80,7 @@ class _Partition:
         self.cursor = d_start(cursor_ms)
         self.taken: set[bytes] = set()
         self.walked = b""
+        self.unlogged = False  # something is in memory only
         self.next_key: bytes | None = None
         self.next_known = False
 
@@ -140,6 +141,8 @@ class TimelineStore:
         """Closes a partition; harmless when it is not open."""
         found = self._open.pop(partition, None)
         if found is not None:
+            if found.unlogged:
+                found.db.flush()
             found.db.close()
 
     def close_all(self) -> None:
@@ -268,7 +271,7 @@ class TimelineStore:
         `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
         only notes that the state was current at `wall_ms`). `cursor_ms`, where the owner's walk stands, can only lower the
         cursor: the store moves it forward itself, never past a key that is still there. `logged=False` skips RocksDB's own
-        log, for recovery; call `flush` after it.
+        log: the changelog is one already, and what a kill takes is replayed from it. `close` flushes.
         """
         found = self._of(partition)
         batch = WriteBatch(raw_mode=True)
@@ -299,6 +302,7 @@ class TimelineStore:
             if logged:
                 found.db.write(batch)
             else:
+                found.unlogged = True
                 found.db.write(batch, self._no_wal)
         except Exception as error:
             raise broken(found.path, error) from error
@@ -306,7 +310,9 @@ class TimelineStore:
 
     def flush(self, partition: int) -> None:
         """Memtables to disk; needed after writes that were not logged."""
-        self._of(partition).db.flush()
+        found = self._of(partition)
+        found.db.flush()
+        found.unlogged = False
 
     def _path(self, partition: int) -> Path:
         return self.path / str(partition)
