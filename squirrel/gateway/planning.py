@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import json_content
+from squirrel.gateway.bulk import BulkOperations
 from squirrel.gateway.calendars import Calendars
 from squirrel.gateway.definition_log import DefinitionLog
 from squirrel.gateway.deps import GatewayDeps
@@ -29,15 +30,17 @@ class Planning:
         self._previews = Previews(deps.clock, parts.calendars)
         self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
         self._revisions = Revisions(parts)
+        self._bulk = BulkOperations(parts)
         self._upcoming = UpcomingRuns(deps.clock, parts.link)
         self._calendars = Calendars(deps.clock, DefinitionLog(definitions, deps.definitions), parts.calendars)
 
     async def close(self) -> None:
-        """Nothing goes on in the background."""
+        """Ends what goes on in the background."""
+        await self._bulk.close()
 
     def operations(self) -> list[Operation]:
         """What `routes_of` and the document are made from."""
-        return [*self._previewing(), *self._of_revisions(), *self._of_calendars()]
+        return [*self._previewing(), *self._of_revisions(), *self._of_calendars(), *self._of_bulk()]
 
     def _previewing(self) -> list[Operation]:
         return [
@@ -115,6 +118,25 @@ class Planning:
                 method="DELETE", path=path, handler=calendars.delete, tag="calendars", summary="Remove a calendar",
                 description="A schedule that still names it fails at its next slot and says so.",
                 responses={204: {"description": "done"}},
+            ),
+        ]  # fmt: skip
+
+    def _of_bulk(self) -> list[Operation]:
+        return [
+            Operation(
+                method="POST", path=f"{API}/schedules:bulk", handler=self._bulk.begin, tag="schedules",
+                summary="Pause, resume, cancel, shift or tag every schedule that matches a filter",
+                description="Runs in the background of the gateway that answers. The operation is kept in that process's "
+                "memory: it ends with it, and what is done stays done; the same request finishes the rest.",
+                body=_body("Bulk", {"filter": {"tag": "daily"}, "action": "pause", "dry_run": True}),
+                responses={
+                    200: _json("Operation", "what would be changed (`dry_run`)"),
+                    202: _json("Operation", "begun; see Location", _LOCATION),
+                },
+            ),
+            Operation(
+                method="GET", path=f"{API}/operations/{{operation}}", handler=self._bulk.get, tag="schedules",
+                summary="How far a bulk operation is", responses={200: _json("Operation", "the operation")},
             ),
         ]  # fmt: skip
 

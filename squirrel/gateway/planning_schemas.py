@@ -5,8 +5,16 @@ from __future__ import annotations
 from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import RECEIVED
-from squirrel.gateway.schemas import INSTANT_SCHEMA, Schema, choice, closed, listed, ref, text, whole
-from squirrel.model.limits import NAME_CHARS_MAX, PREVIEW_COUNT_MAX
+from squirrel.gateway.schemas import ID, INSTANT_SCHEMA, TEXT, Schema, choice, closed, listed, ref, text, whole
+from squirrel.model.limits import (
+    EVENT_CHARS_MAX,
+    GROUP_CHARS_MAX,
+    ID_CHARS_MAX,
+    NAME_CHARS_MAX,
+    PREVIEW_COUNT_MAX,
+    TAG_CHARS_MAX,
+)
+from squirrel.model.schedule import State
 from squirrel.wire.documents.calendar import DATES_MAX, NAME, WEEKDAYS, YEARS_AHEAD
 
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
@@ -33,7 +41,8 @@ def _page(items: Schema) -> Schema:
 
 
 DAY: Final = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])$"
-ICAL: Final = r"^BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])\nEND:VEVENT\nEND:VCALENDAR$"
+_EVENT: Final = r"BEGIN:VEVENT\nDTSTART:20[0-9]{2}(0[1-9]|1[0-2])(0[1-9]|1[0-9]|2[0-8])\nEND:VEVENT"
+ICAL: Final = rf"^BEGIN:VCALENDAR\n{_EVENT}\nEND:VCALENDAR$"
 _WEEKEND: Final = listed(choice(*WEEKDAYS), len(WEEKDAYS) - 1)
 _SUBDIVISION: Final = {"type": "string", "enum": ["CA", "BY"], "description": "ISO 3166-2 without the country"}
 _CALENDAR: Final = _open(
@@ -45,8 +54,26 @@ _BUCKET: Final = _open(
     ["start", "end", "count", "top"],
     start=_INSTANT, end=_INSTANT, count=_WHOLE, top=_list(_open(["id", "count"], id=_TEXT, count=_WHOLE)),
 )  # fmt: skip
+_FILTER: Final = {
+    **closed(
+        [],
+        state=listed(choice(*(str(state) for state in State if state is not State.UNKNOWN)), len(State), 1),
+        event=text(EVENT_CHARS_MAX, TEXT), tag=text(TAG_CHARS_MAX, TEXT), group=text(GROUP_CHARS_MAX, TEXT),
+        q=text(255, TEXT), template=text(NAME_CHARS_MAX, NAME),
+    ),
+    "minProperties": 1,
+    "description": "every part that is given must hold; without `state` the live ones",
+}  # fmt: skip
+_OPERATION: Final = _open(
+    ["id", "state", "matched", "done", "failed", "skipped"],
+    id=_TEXT, state={"type": "string", "enum": ["running", "succeeded", "failed"]}, action=_TEXT, dry_run=_YES,
+    matched=_WHOLE, done=_WHOLE, failed=_WHOLE, skipped=_WHOLE, reason=_TEXT, kept=_TEXT,
+    errors=_list(_open(["id", "outcome", "reason"], id=_TEXT, outcome=_TEXT, reason=_TEXT)),
+    began_at=_INSTANT, finished_at=_or_null(_INSTANT),
+)  # fmt: skip
 PLANNING_PATHS: Final[dict[str, dict[str, Any]]] = {
     "name": text(NAME_CHARS_MAX, NAME, examples=["holidays"]),
+    "operation": text(ID_CHARS_MAX, ID),
     "n": {"type": "integer", "minimum": 1, "maximum": 1_000_000, "examples": [1]},
 }
 _SENT: Final[dict[str, Schema]] = {
@@ -68,6 +95,15 @@ _SENT: Final[dict[str, Schema]] = {
             closed(["weekend"], weekend=_WEEKEND),
         ],
     },
+    "Bulk": {
+        **closed(
+            ["filter", "action"],
+            filter=_FILTER,
+            action=choice("pause", "resume", "cancel"),
+            dry_run={"type": "boolean", "default": False, "description": "count what matches and change nothing"},
+        ),
+        "description": "`shift` takes `seconds` and moves one-shots, `tag` takes `tags` and adds them.",
+    },
     "Rollback": closed(["revision"], revision=whole(1, 1_000_000)),
 }
 _ANSWERS: Final[dict[str, Schema]] = {
@@ -79,6 +115,7 @@ _ANSWERS: Final[dict[str, Schema]] = {
         **{"from": _INSTANT}, to=_INSTANT, bucket_seconds=_WHOLE, total=_WHOLE, schedules=_WHOLE,
         buckets=_list(_BUCKET), busiest=_or_null(_BUCKET), complete=_YES, warnings=_WARNINGS,
     ),
+    "Operation": _open(["operation"], operation=_OPERATION),
     "PresetPage": _page(
         _open(
             ["id", "name", "description", "expression", "category"],
