@@ -103,10 +103,15 @@ def _changes(
         current = have.get(key)
         if current is None:
             found.append(Change("create", kind, key, document))
-        elif differs := differences(document, current):
+        elif differs := _revived(current) | differences(document, current):
             sent = {name: value for name, value in document.items() if name not in fixed}
             found.append(Change("update", kind, key, sent, differs))
     return found
+
+
+def _revived(current: Document) -> dict[str, tuple[Any, Any]]:
+    """A cancelled schedule is not what the file asks for; whether it can live again is the server's to say."""
+    return {"state": ("cancelled", "active")} if current.get("state") == "cancelled" else {}
 
 
 def differences(wanted: Any, current: Any, path: str = "") -> dict[str, tuple[Any, Any]]:

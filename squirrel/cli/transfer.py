@@ -45,7 +45,9 @@ def export(
         for schedule in _every(reach, chosen.query()):
             document = sendable(schedule)
             if HIDDEN in json.dumps(document.get("target")):
-                warn(f"{document['id']}: a secret header of its target is hidden; set it again after the import")
+                warn(
+                    f"{document['id']}: a secret header of its target is hidden; write it into the file before importing"
+                )
             out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
             count += 1
     sys.stderr.write(f"{count} schedules exported\n")
@@ -57,7 +59,10 @@ def import_(
     file: Annotated[str, Parameter(name=["--file", "-f"], help="- for stdin")] = "-",
     reach: Reach = HERE,
 ) -> int:
-    """Create the schedules of an NDJSON file, a thousand a call. With ids a repeat makes nothing twice; exit 1 when some failed."""
+    """Create the schedules of an NDJSON file, a thousand a call.
+
+    Those with ids are made once however often it is repeated. Exit 1 when some were refused.
+    """
     source = nullcontext(sys.stdin) if file == "-" else _opened(file)
     created = failed = 0
     with source as lines, reach.client() as client, _Progress() as progress:

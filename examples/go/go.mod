@@ -1,0 +1,3 @@
+module example.com/squirrel-example
+
+go 1.22
