@@ -81,7 +81,7 @@ def _writing(handlers: Handlers) -> list[Operation]:
         return Operation(
             method="POST", path=path, handler=schedules.create, tag="schedules", headers=_SYNC,
             summary="Create a schedule" if path.endswith("s") else "Create a schedule (the first path of this API)",
-            body=_body("NewSchedule", _EXAMPLE),
+            body=_body("AnyNewSchedule", _EXAMPLE),
             responses={
                 201: _json("Schedule", "created, or created before with this content", _ETAG | _LOCATION),
                 202: _ACCEPTED, 409: {},

@@ -35,6 +35,7 @@ from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
+from squirrel.gateway.templates import TemplateBook
 from squirrel.gateway.writes import Writes
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.public import raw_json
@@ -99,7 +100,8 @@ def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
     lookups = Lookups(link, deps.settings.partitions)
     book, writes = RouteBook(deps.definitions), Writes(commands, link)
     calendars = CalendarBook(deps.definitions)
-    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, IdempotencyKeys(), calendars)
+    keys, templates = IdempotencyKeys(), TemplateBook(deps.definitions)
+    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, keys, calendars, templates)
 
 
 def _handlers(

@@ -16,6 +16,7 @@ from squirrel.gateway.resume_preview import ResumePreviews
 from squirrel.gateway.revisions import Revisions
 from squirrel.gateway.schedules import Parts
 from squirrel.gateway.schemas import INSTANT_SCHEMA, choice, text
+from squirrel.gateway.templates import Templates
 from squirrel.gateway.upcoming import BUCKET_PATTERN, UpcomingRuns
 
 API: Final = "/api/v1"
@@ -32,7 +33,9 @@ class Planning:
         self._revisions = Revisions(parts)
         self._bulk = BulkOperations(parts)
         self._upcoming = UpcomingRuns(deps.clock, parts.link)
-        self._calendars = Calendars(deps.clock, DefinitionLog(definitions, deps.definitions), parts.calendars)
+        log = DefinitionLog(definitions, deps.definitions)
+        self._calendars = Calendars(deps.clock, log, parts.calendars)
+        self._templates = Templates(deps.clock, log, parts.templates)
 
     async def close(self) -> None:
         """Ends what goes on in the background."""
@@ -40,7 +43,13 @@ class Planning:
 
     def operations(self) -> list[Operation]:
         """What `routes_of` and the document are made from."""
-        return [*self._previewing(), *self._of_revisions(), *self._of_calendars(), *self._of_bulk()]
+        return [
+            *self._previewing(),
+            *self._of_revisions(),
+            *self._of_calendars(),
+            *self._of_bulk(),
+            *self._of_templates(),
+        ]
 
     def _previewing(self) -> list[Operation]:
         return [
@@ -137,6 +146,40 @@ class Planning:
             Operation(
                 method="GET", path=f"{API}/operations/{{operation}}", handler=self._bulk.get, tag="schedules",
                 summary="How far a bulk operation is", responses={200: _json("Operation", "the operation")},
+            ),
+        ]  # fmt: skip
+
+    def _of_templates(self) -> list[Operation]:
+        path = f"{API}/templates/{{name}}"
+        templates = self._templates
+        example = {
+            "schedule": {
+                "event": "email.send.{{kind}}",
+                "when": {"at": "{{at}}"},
+                "message": {"to": "{{email}}"},
+                "target": {"type": "http", "url": "https://hooks.example.com/email"},
+            },
+            "parameters": [{"name": "kind", "default": "reminder"}, {"name": "at"}, {"name": "email"}],
+        }
+        return [
+            Operation(
+                method="GET", path=f"{API}/templates", handler=templates.list, tag="templates",
+                summary="All templates of the namespace", responses={200: _json("TemplatePage", "all of them")},
+            ),
+            Operation(
+                method="GET", path=path, handler=templates.get, tag="templates", summary="A template",
+                responses={200: _json("Template", "the template")},
+            ),
+            Operation(
+                method="PUT", path=path, handler=templates.put, tag="templates", summary="Keep a schedule to make others from",
+                description='`POST /api/v1/schedules` with `{"template": name, "parameters": {...}}` makes one, tagged '
+                "`template:<name>`; other fields of that body stand instead of the template's.",
+                body=_body("NewTemplate", example),
+                responses={200: _json("Template", "changed"), 201: _json("Template", "new", _LOCATION)},
+            ),
+            Operation(
+                method="DELETE", path=path, handler=templates.delete, tag="templates", summary="Remove a template",
+                description="Schedules that were made from it stay.", responses={204: {"description": "done"}},
             ),
         ]  # fmt: skip
 

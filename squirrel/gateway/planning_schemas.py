@@ -16,6 +16,7 @@ from squirrel.model.limits import (
 )
 from squirrel.model.schedule import State
 from squirrel.wire.documents.calendar import DATES_MAX, NAME, WEEKDAYS, YEARS_AHEAD
+from squirrel.wire.documents.template import PARAMETER_NAME, PARAMETERS_MAX
 
 _INSTANT: Final[Schema] = {"type": "string", "format": "date-time"}
 _TEXT: Final[Schema] = {"type": "string"}
@@ -71,6 +72,19 @@ _OPERATION: Final = _open(
     errors=_list(_open(["id", "outcome", "reason"], id=_TEXT, outcome=_TEXT, reason=_TEXT)),
     began_at=_INSTANT, finished_at=_or_null(_INSTANT),
 )  # fmt: skip
+_PARAMETER: Final[Schema] = {
+    "type": "object",
+    "properties": {
+        "name": text(100, PARAMETER_NAME), "required": _YES, "default": {}, "description": text(1024, TEXT),
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+}  # fmt: skip
+_TEMPLATE: Final = _open(
+    ["name", "schedule", "parameters"],
+    name=_TEXT, description=_TEXT, schedule={"type": "object"}, parameters=_list({"type": "object"}),
+    created_at=_INSTANT, updated_at=_INSTANT,
+)  # fmt: skip
 PLANNING_PATHS: Final[dict[str, dict[str, Any]]] = {
     "name": text(NAME_CHARS_MAX, NAME, examples=["holidays"]),
     "operation": text(ID_CHARS_MAX, ID),
@@ -104,6 +118,20 @@ _SENT: Final[dict[str, Schema]] = {
         ),
         "description": "`shift` takes `seconds` and moves one-shots, `tag` takes `tags` and adds them.",
     },
+    "AnyNewSchedule": {"anyOf": [ref("NewSchedule"), ref("FromTemplate")]},
+    "FromTemplate": {
+        **_open(["template"], template=text(NAME_CHARS_MAX, NAME), parameters={"type": "object"}),
+        "description": "the template's document with these parameters; any other field stands instead of the template's",
+    },
+    "NewTemplate": closed(
+        ["schedule"],
+        schedule={"type": "object", "description": "a schedule's document; its strings may hold {{parameter}}"},
+        parameters=listed(
+            _PARAMETER,
+            PARAMETERS_MAX,
+        ),
+        description=text(4096, TEXT),
+    ),
     "Rollback": closed(["revision"], revision=whole(1, 1_000_000)),
 }
 _ANSWERS: Final[dict[str, Schema]] = {
@@ -116,6 +144,8 @@ _ANSWERS: Final[dict[str, Schema]] = {
         buckets=_list(_BUCKET), busiest=_or_null(_BUCKET), complete=_YES, warnings=_WARNINGS,
     ),
     "Operation": _open(["operation"], operation=_OPERATION),
+    "Template": _TEMPLATE,
+    "TemplatePage": _page(_TEMPLATE),
     "PresetPage": _page(
         _open(
             ["id", "name", "description", "expression", "category"],

@@ -17,6 +17,7 @@ from squirrel.gateway.lookups import Located, Lookups
 from squirrel.gateway.outcomes import answer, schedule_answer
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.problems import invalid
+from squirrel.gateway.templates import TemplateBook
 from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
@@ -53,6 +54,7 @@ class Parts:
     routes: RouteBook
     keys: IdempotencyKeys
     calendars: CalendarBook
+    templates: TemplateBook
 
 
 class Schedules:
@@ -65,7 +67,7 @@ class Schedules:
         """One schedule out of a create or a batch. Raises Refused."""
         parts = self._parts
         new = parse_schedule(
-            body,
+            parts.templates.expanded(body, namespace),
             now_ms=now_ms,
             new_id=parts.new_id,
             routes=lambda event: parts.routes.matches(namespace, event),
