@@ -10,10 +10,12 @@ from squirrel.cli import (
     apply,
     changing,
     completion,
+    definitions,
     dev,
     listen,
     listing,
     overview,
+    planning,
     profiles,
     routes,
     schedule,
@@ -24,6 +26,11 @@ from squirrel.cli import (
     workflow,
 )
 
+GROUPS = (
+    *(dev, schedule, listing, workflow, overview, changing, planning, definitions, routes, apply, transfer, listen),
+    *(profiles, completion, services, topics, settings),
+)
+
 
 def build_app() -> App:
     """The command with all its verbs."""
@@ -32,9 +39,6 @@ def build_app() -> App:
         help="Fires things later: schedules by REST or Kafka, webhooks at the due millisecond, every run on record.",
         version=version("squirrel"),
     )
-    for group in (
-        dev, schedule, listing, workflow, overview, changing, routes, apply, transfer, listen, profiles, completion,
-        services, topics, settings,
-    ):  # fmt: skip
+    for group in GROUPS:
         group.register(app)
     return app

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
+from squirrel.cli.document_file import read_document
 from squirrel.cli.plan import Change, Wanted, plan, wanted_of
 from squirrel.cli.printing import cell, done, painted
 from squirrel.cli.reach import HERE, Reach
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from squirrel.client import Client
 
 API: Final = "/api/v1"
-FILE_BYTES_MAX: Final = 64 * 1024 * 1024
 _SIGNS: Final = {"create": ("+", "green"), "update": ("~", "yellow"), "delete": ("-", "red")}
 
 
@@ -43,7 +42,7 @@ def apply(
     The file holds `schedules` (each with an id), `routes` (pattern to route) and `set`, its name (else the file's). Schedules
     it makes carry the tag set:NAME, and pruning looks at no others. Exit 1 when a step failed; the others are done.
     """
-    wanted = wanted_of(_read(file), "stdin" if file == "-" else Path(file).stem)
+    wanted = wanted_of(read_document(file), "stdin" if file == "-" else Path(file).stem)
     with reach.client() as client:
         changes = plan(wanted, _have(client, wanted, prune=prune), _routes(client), prune=prune)
         _show_plan(changes, reach, dry_run=dry_run)
@@ -58,27 +57,6 @@ def apply(
     if reach.is_for_people:
         done(f"{len(changes) - len(failed)} of {len(changes)} changes made")
     return 1 if failed else 0
-
-
-def _read(file: str) -> Any:
-    import yaml
-
-    try:
-        text = sys.stdin.read(FILE_BYTES_MAX + 1) if file == "-" else Path(file).read_text(encoding="utf-8")
-        if len(text) > FILE_BYTES_MAX:
-            raise SettingsError(f"{file} is larger than {FILE_BYTES_MAX} bytes; split it")
-        return _plain(yaml.safe_load(text))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise SettingsError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
-
-
-def _plain(value: Any) -> Any:
-    """YAML reads a bare instant as one; the API takes texts."""
-    if isinstance(value, dict):
-        return {str(key): _plain(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value.isoformat() if isinstance(value, date) else value
 
 
 def _have(client: Client, wanted: Wanted, *, prune: bool) -> dict[str, dict[str, Any]]:
