@@ -168,7 +168,9 @@ class LaneConsumer(driver.Consumer):
     _thread: LaneConsumerThread
 
     def _new_consumer_thread(self) -> LaneConsumerThread:
-        return LaneConsumerThread(self, loop=self.loop, beacon=self.beacon)
+        # A loop of the kind that the service runs on: mode would make asyncio's own beside our uvloop.
+        thread_loop = type(asyncio.get_running_loop())()
+        return LaneConsumerThread(self, loop=self.loop, thread_loop=thread_loop, beacon=self.beacon)
 
     async def _drain_messages(self, fetcher: Any) -> None:
         thread = self._thread
