@@ -77,6 +77,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         routes=[*routes_of([*operations, *_pages(operations, settings.version)]), *foreign_routes(deps, parts)],
         exception_handlers={HTTPException: _framework_problem},
     )
+    app.state.end_streams = planning.stream.end_all  # a stop waits for open answers, and a stream ends only when told
     app.openapi = lambda: document_of(operations, settings.version)  # type: ignore[method-assign]
     app.add_middleware(
         Door,

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from squirrel.gateway.kafka_writer import Writer
 from squirrel.gateway.limits import OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
 from squirrel.gateway.owner_link import Directory
+from squirrel.gateway.stream import LiveSource
 from squirrel.model.clock import Clock
 from squirrel.stores.history import History
 from squirrel.wire.documents import TargetPolicy
@@ -23,6 +24,8 @@ class GatewaySettings:
     partitions: int  # of the commands topic, fixed at installation
     commands_topic: str = "squirrel.commands"
     definitions_topic: str = "squirrel.definitions"
+    results_topic: str = "squirrel.results"
+    completions_topic: str = "squirrel.completions"
     link_token: str = field(default="", repr=False)  # what the owners' internal HTTP asks for
     api_token: str | None = field(default=None, repr=False)  # None: everyone may call
     targets: TargetPolicy = field(default_factory=TargetPolicy)
@@ -49,4 +52,5 @@ class GatewayDeps:
     directory: Directory
     definitions: Definitions
     history: History
+    new_live_source: Callable[[], LiveSource] | None = None  # of results and completions; None: no live stream
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -15,9 +15,11 @@ from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.resume_preview import ResumePreviews
 from squirrel.gateway.revisions import Revisions
 from squirrel.gateway.schedules import Parts
-from squirrel.gateway.schemas import INSTANT_SCHEMA, choice, text
+from squirrel.gateway.schemas import ID, INSTANT_SCHEMA, TEXT, choice, text
+from squirrel.gateway.stream import STREAM_ANSWER, Stream
 from squirrel.gateway.templates import Templates
 from squirrel.gateway.upcoming import BUCKET_PATTERN, UpcomingRuns
+from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
 
 API: Final = "/api/v1"
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
@@ -32,6 +34,8 @@ class Planning:
         self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
         self._revisions = Revisions(parts)
         self._bulk = BulkOperations(parts)
+        names = {deps.settings.results_topic: "result", deps.settings.completions_topic: "completion"}
+        self.stream = Stream(deps.new_live_source, names)
         self._upcoming = UpcomingRuns(deps.clock, parts.link)
         log = DefinitionLog(definitions, deps.definitions)
         self._calendars = Calendars(deps.clock, log, parts.calendars)
@@ -39,6 +43,7 @@ class Planning:
 
     async def close(self) -> None:
         """Ends what goes on in the background."""
+        await self.stream.close()
         await self._bulk.close()
 
     def operations(self) -> list[Operation]:
@@ -142,6 +147,15 @@ class Planning:
                     200: _json("Operation", "what would be changed (`dry_run`)"),
                     202: _json("Operation", "begun; see Location", _LOCATION),
                 },
+            ),
+            Operation(
+                method="GET", path=f"{API}/stream", handler=self.stream.watch, tag="status",
+                summary="What happens, live",
+                description="A comment every 15 s keeps the connection; a watcher that reads too slowly is let go and told so.",
+                query={
+                    "event": text(EVENT_CHARS_MAX, TEXT, description="may end in `*`"), "schedule": text(ID_CHARS_MAX, ID),
+                },
+                responses={200: STREAM_ANSWER},
             ),
             Operation(
                 method="GET", path=f"{API}/operations/{{operation}}", handler=self._bulk.get, tag="schedules",

@@ -27,6 +27,7 @@ from squirrel.runtime.services.parts import (
 from squirrel.stores.history import HistoryUnavailable
 from squirrel.stores.open import open_history
 from squirrel.streams.assignor import OwnerDirectory
+from squirrel.streams.live_tail import LiveTail
 
 BACKLOG = 2048
 
@@ -57,6 +58,8 @@ class GatewayService:
                 partitions=settings.partitions,
                 commands_topic=topics.commands,
                 definitions_topic=topics.definitions,
+                results_topic=topics.results,
+                completions_topic=topics.completions,
                 link_token=settings.internal_token.get_secret_value(),
                 api_token=settings.api_token.get_secret_value() or None,
                 targets=target_policy(settings),
@@ -73,6 +76,9 @@ class GatewayService:
             directory=self.directory,
             definitions=self.definitions,
             history=self.history,
+            new_live_source=lambda: LiveTail(
+                settings.kafka, (topics.results, topics.completions), client_id=settings.worker_name(context.name)
+            ),
             registry=context.metrics.registry,
         )
         self.app = create_app(deps)
@@ -97,6 +103,7 @@ class GatewayService:
     async def stop(self) -> None:
         """Answer what is in hand, then close."""
         if self.server is not None and self._serving is not None:
+            self.app.state.end_streams(b": the gateway is stopping; connect again\n\n")
             self.server.should_exit = True
             await asyncio.wait({self._serving})
         await stop_all(self.definitions.stop, self.history.close, self.directory.close)
