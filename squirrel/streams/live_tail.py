@@ -21,7 +21,7 @@ class LiveTail:
         self._consumer: Any = None
 
     async def start(self) -> None:
-        """Connects and stands at the end of every partition. Raises what the Kafka client raises."""
+        """Connects and stands at the end of every partition. Raises what the Kafka client raises; waits for topics that are not there."""
         consumer = AIOKafkaConsumer(
             *self._topics,
             bootstrap_servers=self._brokers,
@@ -33,8 +33,6 @@ class LiveTail:
         )
         try:
             await consumer.start()
-            if {each.topic for each in consumer.assignment()} != set(self._topics):
-                raise LookupError(f"not all of {', '.join(self._topics)} are there")
             await consumer.seek_to_end()
         except BaseException:
             await consumer.stop()

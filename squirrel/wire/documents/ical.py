@@ -131,7 +131,9 @@ def _whole_days(rule: str) -> str:
         if name.strip().upper() in ("BYHOUR", "BYMINUTE", "BYSECOND"):
             continue
         if name.strip().upper() == "FREQ" and value.strip().upper() in ("HOURLY", "MINUTELY", "SECONDLY"):
-            raise IcalError(f"an RRULE repeats within a day ({value.strip()[:10]}); days off repeat DAILY or less often")
+            raise IcalError(
+                f"an RRULE repeats within a day ({value.strip()[:10]}); days off repeat DAILY or less often"
+            )
         if name.strip().upper() == "UNTIL":
             value = f"{value.strip()[:8]}T235959Z"
         kept.append(f"{name}={value}")

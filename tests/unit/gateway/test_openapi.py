@@ -19,6 +19,11 @@ GET /api/v1/schedules/{id} · PUT /api/v1/schedules/{id} · PATCH /api/v1/schedu
 POST /api/v1/schedules/{id}:pause · POST /api/v1/schedules/{id}:resume · POST /api/v1/schedules/{id}:trigger
 GET /api/v1/schedules/{id}/runs · GET /api/v1/runs · GET /api/v1/runs/{run} · POST /api/v1/runs/{run}:replay
 GET /api/v1/routes · GET /api/v1/routes/{pattern} · PUT /api/v1/routes/{pattern} · DELETE /api/v1/routes/{pattern}
+POST /api/v1/preview · GET /api/v1/presets · GET /api/v1/upcoming · GET /api/v1/stream · POST /api/v1/schedules:bulk
+GET /api/v1/operations/{operation} · POST /api/v1/schedules/{id}:preview-resume · POST /api/v1/schedules/{id}:rollback
+GET /api/v1/schedules/{id}/revisions · GET /api/v1/schedules/{id}/revisions/{n} · GET /api/v1/calendars
+GET /api/v1/calendars/{name} · PUT /api/v1/calendars/{name} · DELETE /api/v1/calendars/{name} · GET /api/v1/templates
+GET /api/v1/templates/{name} · PUT /api/v1/templates/{name} · DELETE /api/v1/templates/{name}
 GET /api/v1/dead-letters · GET /api/v1/stats · GET /healthz · GET /readyz · GET /health · GET /metrics
 """
 
