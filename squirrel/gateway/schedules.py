@@ -104,7 +104,7 @@ class Schedules:
         if key is not None:
             parts.keys.check(call.namespace, key, content)
         decided = await parts.writes.send(self.create_order(new, call.namespace, now_ms), wait=not call.respond_async)
-        if decided is not None and decided.code == CONFLICT and key is not None:
+        if decided is not None and decided.code == CONFLICT and key is not None and new.id.startswith("idem_"):
             raise key_reused()
         response = answer(new.id, decided, new.warnings)
         if key is not None:
