@@ -27,7 +27,7 @@ console.log(`${schedule.id} runs at ${schedule.next_run}`);
 
 for (let tries = 0; ; tries++) {
   const { items } = await call("GET", `/schedules/${schedule.id}/runs`);
-  if (items[0]?.finished) {
+  if (items[0]?.finished && items[0].attempts.length) { // the attempts come with the history, a moment later
     console.log(`${items[0].id} ${items[0].state}, answered ${items[0].attempts.at(-1).status}`);
     break;
   }

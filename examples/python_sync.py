@@ -24,7 +24,9 @@ with Client(SERVER) as squirrel:
     pause = threading.Event()
     for _ in range(100):
         run = next(squirrel.runs(reminder.id), None)
-        if run is not None and run.finished is not None:
+        if (
+            run is not None and run.finished is not None and run.attempts
+        ):  # the attempts come with the history, a moment later
             break
         pause.wait(0.2)
     else:

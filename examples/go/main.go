@@ -76,7 +76,7 @@ func main() {
 		if err := call("GET", api+"/schedules/"+made.ID+"/runs", nil, &page); err != nil {
 			log.Fatal(err)
 		}
-		if len(page.Items) > 0 && page.Items[0].Finished != "" {
+		if len(page.Items) > 0 && page.Items[0].Finished != "" && len(page.Items[0].Attempts) > 0 {
 			first := page.Items[0]
 			fmt.Printf("%s %s, answered %d\n", first.ID, first.State, first.Attempts[len(first.Attempts)-1].Status)
 			return

@@ -29,7 +29,7 @@ def register(app: App) -> None:
 
 def apply(
     *,
-    file: Annotated[str, Parameter(name=["--file", "-f"], help="YAML or JSON; - for stdin")],
+    file: Annotated[str, Parameter(name=["--file", "-f"], allow_leading_hyphen=True, help="YAML or JSON; - for stdin")],
     prune: Annotated[
         bool, Parameter(negative=(), help="cancel what earlier versions of the file named and this does not")
     ] = False,

@@ -38,7 +38,7 @@ def put_calendar(
     /,
     *,
     date: Annotated[tuple[str, ...], Parameter(negative=(), help="a day off, 2027-12-24; may be repeated")] = (),
-    ical: Annotated[str | None, Parameter(help="an iCalendar file; - for stdin")] = None,
+    ical: Annotated[str | None, Parameter(allow_leading_hyphen=True, help="an iCalendar file; - for stdin")] = None,
     country: Annotated[str | None, Parameter(help="its public holidays: DE, US, ...")] = None,
     subdivision: Annotated[str | None, Parameter(help="with --country: BY, CA, ...")] = None,
     weekend: Annotated[tuple[str, ...], Parameter(negative=(), help="a day of each week; may be repeated")] = (),
@@ -59,7 +59,12 @@ def put_template(
     name: str,
     /,
     *,
-    file: Annotated[str, Parameter(name=["--file", "-f"], help="YAML or JSON: schedule, parameters; - for stdin")],
+    file: Annotated[
+        str,
+        Parameter(
+            name=["--file", "-f"], allow_leading_hyphen=True, help="YAML or JSON: schedule, parameters; - for stdin"
+        ),
+    ],
     reach: Reach = HERE,
 ) -> int:
     """Keep a schedule whose texts hold {{parameter}}."""

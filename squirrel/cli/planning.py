@@ -95,7 +95,7 @@ def bulk(
 
 
 def shift(
-    by: Annotated[str, Parameter(help="1h30m; -1h for earlier, written --by=-1h", name="--by")],
+    by: Annotated[str, Parameter(name="--by", allow_leading_hyphen=True, help="1h30m, or -1h for earlier")],
     *,
     event: str | None = None,
     tag: str | None = None,
@@ -118,10 +118,11 @@ def _filter(event: str | None, tag: str | None, status: str | None) -> dict[str,
 def _operation(body: dict[str, Any], reach: Reach) -> int:
     pause = Event()
     with reach.client() as client:
-        operation = client.call("POST", f"{API}/schedules:bulk", body)
+        operation = client.call("POST", f"{API}/schedules:bulk", body)["operation"]
         while operation["state"] == "running":
             pause.wait(POLL_SECONDS)
-            operation = client.call("GET", f"{API}/operations/{quote(operation['id'], safe='')}")
+            path = f"{API}/operations/{quote(operation['id'], safe='')}"
+            operation = client.call("GET", path)["operation"]
     if not reach.is_for_people:
         reach.show(operation)
     else:

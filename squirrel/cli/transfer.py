@@ -34,7 +34,7 @@ def register(app: App) -> None:
 
 def export(
     *,
-    file: Annotated[str, Parameter(name=["--file", "-f"], help="- for stdout")] = "-",
+    file: Annotated[str, Parameter(name=["--file", "-f"], allow_leading_hyphen=True, help="- for stdout")] = "-",
     chosen: Filter = Filter(),  # noqa: B008 - frozen
     reach: Reach = HERE,
 ) -> int:
@@ -56,7 +56,7 @@ def export(
 
 def import_(
     *,
-    file: Annotated[str, Parameter(name=["--file", "-f"], help="- for stdin")] = "-",
+    file: Annotated[str, Parameter(name=["--file", "-f"], allow_leading_hyphen=True, help="- for stdin")] = "-",
     reach: Reach = HERE,
 ) -> int:
     """Create the schedules of an NDJSON file, a thousand a call.

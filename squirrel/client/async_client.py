@@ -43,7 +43,8 @@ class AsyncClient:
         self._new_key = new_key
 
     async def create(self, *, idempotency_key: str | None = None, **schedule: Unpack[NewSchedule]) -> Schedule:
-        return await self._run(calls.create(schedule, idempotency_key or self._new_key(), self._patience))
+        key = idempotency_key or (None if schedule.get("id") else self._new_key())
+        return await self._run(calls.create(schedule, key, self._patience))
 
     def create_many(self, schedules: Iterable[NewSchedule | Mapping[str, Any]]) -> AsyncIterator[Created]:
         """Create any number, up to 1,000 a call, lazily: what became of each, in order. One bad item spoils nothing."""

@@ -86,9 +86,9 @@ def every(kind: type[T], path: str, query: Mapping[str, object], patience: Patie
         cursor = page.next_cursor
 
 
-def create(fields: Mapping[str, Any], key: str, patience: Patience) -> Talk[Schedule]:
-    """`key` makes a repeat after a lost answer find what the first one made."""
-    headers = {**JSON_HEADERS, "idempotency-key": key}
+def create(fields: Mapping[str, Any], key: str | None, patience: Patience) -> Talk[Schedule]:
+    """`key` makes a repeat after a lost answer find what the first one made, unless an id of the caller's does so already."""
+    headers = JSON_HEADERS if key is None else {**JSON_HEADERS, "idempotency-key": key}
     request = Request("POST", f"{API}/schedules", headers=headers, body=json_of(content_of(fields)))
     return one(Schedule, request, patience)
 

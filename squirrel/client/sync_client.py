@@ -45,7 +45,8 @@ class Client:
 
     def create(self, *, idempotency_key: str | None = None, **schedule: Unpack[NewSchedule]) -> Schedule:
         """Create a schedule. Raises Conflict when the id has other content, Invalid naming the fields."""
-        return self._run(calls.create(schedule, idempotency_key or self._new_key(), self._patience))
+        key = idempotency_key or (None if schedule.get("id") else self._new_key())
+        return self._run(calls.create(schedule, key, self._patience))
 
     def create_many(self, schedules: Iterable[NewSchedule | Mapping[str, Any]]) -> Iterator[Created]:
         """Create any number, up to 1,000 a call, lazily: what became of each, in order. One bad item spoils nothing."""

@@ -69,8 +69,8 @@ async def test_completions_come_from_kafka(dev: DevInstance, target: str) -> Non
         found = await anext(stream)
         await stream.aclose()
         assert (found.schedule_id, found.state, found.status) == (made.id, "succeeded", 204)
+        await eventually(lambda: _succeeded(client, made.id), 20)  # the history is written a moment after
         run = await client.run(found.run)
-        assert [attempt.state async for run in client.runs(made.id) for attempt in run.attempts] == ["succeeded"]
         assert run.finished == found.finished
 
 
@@ -131,7 +131,7 @@ async def _answers(web: AsyncClient) -> bool:
 
 
 async def _succeeded(client: AsyncClient, schedule_id: str) -> bool:
-    return [run.state async for run in client.runs(schedule_id)] == ["succeeded"]
+    return [each.state async for run in client.runs(schedule_id) for each in run.attempts] == ["succeeded"]
 
 
 def run(command: list[str], environment: dict[str, str]) -> str:
