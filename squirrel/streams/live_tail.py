@@ -21,7 +21,10 @@ class LiveTail:
         self._consumer: Any = None
 
     async def start(self) -> None:
-        """Connects and stands at the end of every partition. Raises what the Kafka client raises; waits for topics that are not there."""
+        """Connects and stands at the end of every partition; waits for topics that are not there.
+
+        Raises what the Kafka client raises.
+        """
         consumer = AIOKafkaConsumer(
             *self._topics,
             bootstrap_servers=self._brokers,
