@@ -15,6 +15,7 @@ from squirrel.executor.results import Record
 
 T = TypeVar("T")
 GATHER_SECONDS: Final = 0.025  # between two flushes; what waits for a result (retries, children) waits seconds
+GATHER_RESULTS: Final = 64  # over all partitions: enough for one request
 APPEND_RESULTS_MAX: Final = 500
 
 
@@ -41,20 +42,31 @@ class Reporter(Generic[T]):
         self._pending: dict[int, tuple[list[T], list[Record]]] = {}
         self._sending: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._scheduled = False
+        self._scheduled: asyncio.Handle | None = None
+        self._gathered = 0
+        self.unreported = 0  # added and not acknowledged: what a kill now would call again
+        self._fewer = asyncio.Event()
         self._flushed_at = float("-inf")  # loop time
         self._failed = False
 
     def add(self, partition: int, call: T, record: Record) -> None:
         """Sends it soon; never waits."""
+        self.unreported += 1
+        self._gathered += 1
         pending = self._pending.get(partition)
         if pending is None:
             self._pending[partition] = ([call], [record])
         else:
             pending[0].append(call)
             pending[1].append(record)
-        if not self._scheduled and partition not in self._sending:
+        if partition not in self._sending:
             self._schedule()
+
+    async def fewer_than(self, unreported_max: int) -> None:
+        """Returns when fewer results than that wait for their acknowledgement, or the process is ending."""
+        while self.unreported >= unreported_max and not self._failed:
+            self._fewer.clear()
+            await self._fewer.wait()
 
     async def flush(self) -> None:
         """Returns when everything added so far is acknowledged, or the process is ending."""
@@ -63,16 +75,19 @@ class Reporter(Generic[T]):
             await asyncio.wait(set(self._tasks))
 
     def _schedule(self) -> None:
-        self._scheduled = True
         loop = asyncio.get_running_loop()
         wait = self._flushed_at + GATHER_SECONDS - loop.time()
-        if wait > 0:
-            loop.call_later(wait, self._flush)
-        else:
-            loop.call_soon(self._flush)
+        if self._scheduled is None:
+            self._scheduled = loop.call_later(wait, self._flush) if wait > 0 else loop.call_soon(self._flush)
+        elif self._gathered == GATHER_RESULTS:
+            self._scheduled.cancel()
+            self._scheduled = loop.call_soon(self._flush)
 
     def _flush(self) -> None:
-        self._scheduled = False
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._scheduled = None
+        self._gathered = 0
         if self._failed:
             return
         loop = asyncio.get_running_loop()
@@ -92,9 +107,12 @@ class Reporter(Generic[T]):
             last = await self._append(self._topic, partition, records)
         except Exception as error:  # noqa: BLE001 - unreported results must not be marked: the process ends
             self._failed = True
+            self._fewer.set()
             self._crash(error)
             return
         self._sending.discard(partition)
+        self.unreported -= len(calls)
+        self._fewer.set()
         self._acknowledged(partition, calls, last)
-        if partition in self._pending and not self._scheduled:
+        if partition in self._pending:
             self._schedule()

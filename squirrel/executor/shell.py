@@ -25,6 +25,7 @@ from squirrel.wire.public import refused_record, target_summary
 from squirrel.wire.records import Undecodable, decode_execution
 
 MARK_SECONDS: Final = 0.1  # commits go out a few times a second; a mark older than that would waste them
+UNREPORTED_PART: Final = 4  # of the window is for results that Kafka has not acknowledged
 STALL_LOOK_SECONDS: Final = 0.05  # how soon a lane that waits for room notices that its partition goes
 DRAIN_SECONDS_MAX: Final = 3.0  # for calls in flight when a partition goes; less than the 4 s a stopping service has
 HELD_BYTES_MAX: Final = 128 * MIB  # executions and unreported answers in this process, whatever their number
@@ -82,7 +83,9 @@ class Executor:
         self.counters = Counters()
         self.partitions: dict[int, Partition] = {}
         self._app: Membership | None = None
-        self._window: Window[Call] = Window(parts.window, parts.window_per_host)
+        self._unreported_max = max(1, parts.window // UNREPORTED_PART)
+        places = max(1, parts.window - self._unreported_max)
+        self._window: Window[Call] = Window(places, parts.window_per_host)
         self._holding: Holding[Call] = Holding(parts.clock, self._due)
         self._reporter: Reporter[Call] = Reporter(parts.results, parts.append, self._acknowledged, parts.crash)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -276,6 +279,9 @@ class Executor:
         while call is not None:
             if self._may_start(call):
                 await self._call(call)
+            # A place stays taken while too many results wait for Kafka: in flight and unreported together are the window,
+            # and no more than that is ever called again after a crash.
+            await self._reporter.fewer_than(self._unreported_max)
             self._window.leave(call.host)
             call = self._window.next()
             while call is not None and (other := self._window.next()) is not None:
