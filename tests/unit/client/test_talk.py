@@ -205,6 +205,7 @@ def test_batches_hold_a_thousand_and_have_keys_of_their_own() -> None:
 
 
 def test_a_chunk_is_bounded_in_bytes_too() -> None:
+    assert [len(chunk) for chunk in calls.chunks([{}] * 2001)] == [1000, 1000, 1]
     large: Mapping[str, Any] = {"message": "x" * (7 * 1024 * 1024)}
     assert [len(chunk) for chunk in calls.chunks([large] * 5)] == [2, 2, 1]
 
