@@ -11,9 +11,9 @@ from tests.system.cli.conftest import SECRET, Squirrel, started
 
 
 def ended(squirrel: Squirrel, schedule_id: str) -> dict[str, object] | None:
-    """The newest run of a schedule, once it is over."""
+    """The newest run of a schedule, once it is over and in the history."""
     runs = json.loads(squirrel("runs", schedule_id, "-o", "json").stdout)
-    return runs[0] if runs and "finished" in runs[0] else None
+    return runs[0] if runs and "finished" in runs[0] and runs[0]["attempts"] else None
 
 
 def lines(text: str) -> list[str]:
