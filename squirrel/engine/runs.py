@@ -90,23 +90,23 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     track = not spec.fire_and_forget or bool(fallbacks)
     work.executions.append(
         Execution(
-            run=run.id,
-            attempt=run.attempt,
-            namespace=row.namespace,
-            schedule=row.id,
-            event=row.event,
-            slot_ms=run.slot_ms,
-            due_ms=run.due_ms,
-            emitted_ms=work.now_ms,
-            epoch=work.epoch,
-            target=target,
-            message=spec.message if run.message is None else run.message,
-            track=track,
-            stage=run.stage,
-            replay_of=run.replay_of,
-            retention_ms=spec.retention_ms,
-            revision=row.revision,
-            dialect=spec.dialect,
+            run.id,
+            run.attempt,
+            row.namespace,
+            row.id,
+            row.event,
+            run.slot_ms,
+            run.due_ms,
+            work.now_ms,
+            work.epoch,
+            target,
+            spec.message if run.message is None else run.message,
+            track,
+            run.stage,
+            run.replay_of,
+            spec.retention_ms,
+            row.revision,
+            spec.dialect,
         )
     )
     if not track:
@@ -236,6 +236,10 @@ def finish(
 
 def settle(work: Work, row: Row) -> None:
     """After anything that may have ended a run: start a queued one, tell children, finish what has no future, set the wake."""
+    if _only_waits_for_its_answer(row):
+        row.wake_ms = None
+        work.put(row)
+        return
     queued = queued_run(row) if row.state in (State.ACTIVE, State.PAUSED) else None
     if queued is not None and _may_call(row, queued):
         queued.due_ms = max(queued.due_ms, work.now_ms)
@@ -249,6 +253,14 @@ def settle(work: Work, row: Row) -> None:
     children.tell(work, row)
     row.wake_ms = wake_of(row)
     work.put(row)
+
+
+def _only_waits_for_its_answer(row: Row) -> bool:
+    """The ordinary state after firing a one-shot: one call in flight and nothing else to see to."""
+    runs = row.runs
+    if len(runs) != 1 or runs[0].state is not RunState.IN_FLIGHT:
+        return False
+    return row.slot_ms is None and row.expires_ms is None and row.owed_until_ms is None and not row.releasing
 
 
 def stop(work: Work, row: Row, state: State, reason: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from squirrel.model.errors import Problem
 from squirrel.model.limits import MISSED_GRACE_MS, OPEN_RUNS_MAX, QUEUED_RUNS_MAX
-from squirrel.model.schedule import OpenRun, Row, RunState, State, is_recurring, missed_policy
+from squirrel.model.schedule import OpenRun, Row, RunState, Spec, State, is_recurring, missed_policy
 from squirrel.recurrence import CalendarLookup, RuleError, compile_rule, judge_missed, spread_offset_ms
 
 HELD_KINDS = ("slot", "event")  # runs that a pause holds back; what a person triggers goes on
@@ -104,6 +104,10 @@ def take_due_slot(row: Row, now_ms: int, horizon_ms: int, calendars: CalendarLoo
     slot_ms = row.slot_ms
     if slot_ms is None or row.state is not State.ACTIVE or due_of(row, slot_ms) > horizon_ms:
         return None
+    if _runs_whatever_the_hour(row.spec):
+        row.slot_ms = None
+        row.slots += 1
+        return slot_ms, RUN, ""
     if row.spec.when.exclude:
         # A calendar may have changed since the slot was planned, also while no engine ran.
         row.slot_ms = slot_after(row, slot_ms - 1, calendars)
@@ -121,6 +125,12 @@ def take_due_slot(row: Row, now_ms: int, horizon_ms: int, calendars: CalendarLoo
         if max_runs is not None and row.slots >= max_runs:
             row.slot_ms = None
     return slot_ms, verdict, reason
+
+
+def _runs_whatever_the_hour(spec: Spec) -> bool:
+    """An ordinary one-shot: no policy has anything to say about it, and no other slot follows. A third of the cost of firing."""
+    when = spec.when
+    return when.at_ms is not None and not when.exclude and spec.max_lateness_ms is None and spec.missed != "skip"
 
 
 def queued_run(row: Row) -> OpenRun | None:
