@@ -12,7 +12,7 @@ from squirrel.gateway.definitions import Routes
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.runs import RUN_STATES, Runs
 from squirrel.gateway.schedules import LISTED_STATES, TEXT_CHARS_MAX, Schedules
-from squirrel.gateway.schemas import INSTANT_SCHEMA, TEXT, choice, text, whole
+from squirrel.gateway.schemas import INSTANT_SCHEMA, choice, optional_text, whole
 from squirrel.gateway.status import Status
 from squirrel.model.limits import EVENT_CHARS_MAX, PAGE_ITEMS_DEFAULT, PAGE_ITEMS_MAX, TAG_CHARS_MAX
 
@@ -96,8 +96,8 @@ def _writing(handlers: Handlers) -> list[Operation]:
             description="Without `state` the live ones: active, waiting, paused. An event may end in `*`.",
             query={
                 "state": choice(*LISTED_STATES, description="one, or several separated by commas"),
-                "event": text(EVENT_CHARS_MAX, TEXT), "tag": text(TAG_CHARS_MAX, TEXT),
-                "q": text(TEXT_CHARS_MAX, TEXT, description="looked for in id, name, event and description"), **_PAGE,
+                "event": optional_text(EVENT_CHARS_MAX), "tag": optional_text(TAG_CHARS_MAX),
+                "q": optional_text(TEXT_CHARS_MAX, description="looked for in id, name, event and description"), **_PAGE,
             },
             responses={200: _json("SchedulePage", "a page")},
         ),
@@ -158,7 +158,7 @@ def _runs(runs: Runs) -> list[Operation]:
             method="GET", path=f"{API}/runs", handler=runs.all, tag="runs", summary="Runs of all schedules, newest first",
             description="Runs that no attempt has finished yet are shown for the newest live schedules.",
             query={
-                "state": choice(*RUN_STATES), "event": text(EVENT_CHARS_MAX, TEXT), "from": INSTANT_SCHEMA,
+                "state": choice(*RUN_STATES), "event": optional_text(EVENT_CHARS_MAX), "from": INSTANT_SCHEMA,
                 "to": INSTANT_SCHEMA, **_PAGE,
             },
             responses={200: _json("RunPage", "a page")},

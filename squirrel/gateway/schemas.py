@@ -59,6 +59,11 @@ def text(chars_max: int, pattern: str = TEXT, chars_min: int = 1, **more: Any) -
     return {"type": "string", "minLength": chars_min, "maxLength": chars_max, "pattern": pattern, **more}
 
 
+def optional_text(chars_max: int, **more: Any) -> Schema:
+    """A filter: empty is as good as absent, and what no schedule can hold just finds none."""
+    return {"type": "string", "maxLength": chars_max, **more}
+
+
 def number(low: float, high: float, **more: Any) -> Schema:
     return {"type": "number", "minimum": low, "maximum": high, **more}
 

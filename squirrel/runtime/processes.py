@@ -250,7 +250,7 @@ class Keeper:
     async def _watch_ready(self) -> None:
         while self.child.ready is not None and not await self.child.ready():  # noqa: ASYNC110 - it is another process
             await asyncio.sleep(READY_INTERVAL_SECONDS)
-        self._was_ready = True
+        self._was_ready = self.child.ready is not None  # a probe has said so
         self.ready.set()
 
 

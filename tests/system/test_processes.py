@@ -100,6 +100,22 @@ async def test_crash_loop_after_the_start_ends_the_wait(tmp_path: Path) -> None:
             await asyncio.wait_for(running.wait(), 10)
 
 
+async def test_what_a_probe_found_ready_is_tried_for_ever(tmp_path: Path) -> None:
+    poison, tries = tmp_path / "poison", tmp_path / "tries"
+    code = (
+        f"import os, sys, signal\nif os.path.exists({str(poison)!r}):\n"
+        f"    open({str(tries)!r}, 'a').write('x')\n    sys.exit('poisoned')\nsignal.pause()"
+    )
+    async with supervisor(child("frail", code, ready=always)) as running:
+        before = running.pids()["frail"]
+        poison.touch()
+        os.kill(before, signal.SIGTERM)
+        # More often than what never was ready is tried: whatever it needs may be away for minutes.
+        await eventually(lambda: tries.exists() and len(tries.read_text()) > QUICK.crashes_max, 20)
+        poison.unlink()
+        await eventually(lambda: running.pids().get("frail", before) != before, 20)
+
+
 async def test_never_ready_is_told() -> None:
     running = supervisor(child("slow", WAIT, ready=never), ready_seconds_max=0.5)
     with pytest.raises(ServiceLost, match=r"not ready within 0\.5 s: slow"):
@@ -195,6 +211,10 @@ asyncio.run(main())
     process.terminate()
     assert process.wait(5) == 128 + signal.SIGTERM
     process.stdout.close()
+
+
+async def always() -> bool:
+    return True
 
 
 async def never() -> bool:

@@ -231,7 +231,8 @@ class EmbeddedKafka:
         """Gives an empty directory its cluster id; one that has it is left alone."""
         if (self._folder / "data" / "meta.properties").exists():
             return
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        # The leading letter: an id that begins with a hyphen, as one in 64 did, is read as an option.
+        cluster = "S" + base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")[1:]
         formatting = [*command, "-XX:TieredStopAtLevel=1", "kafka.tools.StorageTool", "format"]
         formatting += ["--cluster-id", cluster, "--config", str(configuration), "--ignore-formatted"]
         done = await asyncio.to_thread(

@@ -14,10 +14,10 @@ from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
 
 # A history that is away for hours holds its batches; that is no standstill of this process.
-# The history is read by people: a fifth of a second later costs them nothing, and one write of 200 results costs a tenth of
-# 200 writes.
-FETCH_WAIT_MS = 200
-FETCH_BYTES_MIN = 256 * 1024
+# The history is read by people: a twentieth of a second later costs them nothing, and one write of fifty results costs a tenth
+# of fifty writes.
+FETCH_WAIT_MS = 50
+FETCH_BYTES_MIN = 128 * 1024
 LANE_SECONDS_MAX = 7 * 86_400.0
 
 

@@ -228,10 +228,14 @@ async def test_a_temporary_failure_keeps_it_active(api: httpx.AsyncClient) -> No
         job = await created(api, target=failing.url)
         await api.post(f"/jobs/{job['id']}/run")
         await failing.count(1)
-        await eventually(lambda: _has(api, job["id"], "error_message"), 10)
-        waiting = await job_of(api, job["id"])
-        assert waiting["status"] == "active"
-        assert re.fullmatch(r"Temporary failure: .*503.*\. The job will be retried\.", waiting["error_message"])
+
+        async def told() -> bool:
+            shown = await job_of(api, job["id"])
+            assert shown["status"] == "active"
+            text = r"Temporary failure: .*503.*\. The job will be retried\."
+            return re.fullmatch(text, shown["error_message"] or "") is not None
+
+        await eventually(told, 10)
         await failing.count(2)  # it was
 
 
