@@ -32,6 +32,10 @@ class Outcomes:
                     if not future.done():
                         future.set_result(self._kept.get(offset))
 
+    def kept(self, offset: int) -> Decided | None:
+        """The outcome of a command, if it is applied and remembered."""
+        return self._kept.get(offset)
+
     async def of(self, offset: int, timeout_seconds: float) -> Decided | None:
         """The outcome of one command; None when the time is up or it is not remembered."""
         if offset <= self._applied:

@@ -38,13 +38,32 @@ AWAIT_SECONDS_MAX = 10.0
 
 
 async def answer_all(parts: EngineParts, owners: Mapping[int, Owner], asks: list[Ask]) -> list[Answer]:
-    """One answer per ask, in order; waits (bounded) for outcomes that are still being applied."""
-    return list(await asyncio.gather(*(_answer(parts, owners, ask) for ask in asks)))
+    """One answer per ask, in order; waits (bounded) for outcomes that are still being applied.
+
+    Commands of a partition are applied in order, so one wait for its highest offset serves a batch of a thousand.
+    """
+    highest: dict[int, Await] = {}
+    for ask in asks:
+        if isinstance(ask, Await) and (ask.partition not in highest or ask.offset > highest[ask.partition].offset):
+            highest[ask.partition] = ask
+    await asyncio.gather(*(_applied(owners, ask) for ask in highest.values()))
+    return [_outcome(owners, ask) if isinstance(ask, Await) else await _answer(parts, owners, ask) for ask in asks]
+
+
+async def _applied(owners: Mapping[int, Owner], ask: Await) -> None:
+    owner = owners.get(ask.partition)
+    if owner is not None:
+        await owner.outcomes.of(ask.offset, min(ask.timeout_ms / 1000, AWAIT_SECONDS_MAX))
+
+
+def _outcome(owners: Mapping[int, Owner], ask: Await) -> Decided | Undecided | NotMine:
+    owner = owners.get(ask.partition)
+    if owner is None:
+        return NotMine()
+    return owner.outcomes.kept(ask.offset) or Undecided()
 
 
 async def _answer(parts: EngineParts, owners: Mapping[int, Owner], ask: Ask) -> Answer:
-    if isinstance(ask, Await):
-        return await _await(owners, ask)
     if isinstance(ask, Get):
         if ask.partition not in owners:
             return NotMine()
@@ -57,14 +76,6 @@ async def _answer(parts: EngineParts, owners: Mapping[int, Owner], ask: Ask) -> 
         return await upcoming_runs(parts, list(owners), ask)
     assert isinstance(ask, GetStats)
     return stats_of(parts, owners)
-
-
-async def _await(owners: Mapping[int, Owner], ask: Await) -> Decided | Undecided | NotMine:
-    owner = owners.get(ask.partition)
-    if owner is None:
-        return NotMine()
-    decided = await owner.outcomes.of(ask.offset, min(ask.timeout_ms / 1000, AWAIT_SECONDS_MAX))
-    return decided if decided is not None else Undecided()
 
 
 def stats_of(parts: EngineParts, owners: Mapping[int, Owner]) -> Stats:

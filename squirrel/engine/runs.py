@@ -26,16 +26,23 @@ def fire_due(work: Work, row: Row) -> None:
     for run in tuple(row.runs):
         if run.state is RunState.RETRY_WAIT and run.due_ms <= work.horizon_ms and _may_call(row, run):
             emit(work, row, run)
-    calendars = work.calendars(row.namespace)
-    try:
-        for _ in range(CATCH_UP_SLOTS_MAX):
-            taken = take_due_slot(row, work.now_ms, work.horizon_ms, calendars)
-            if taken is None:
-                break
-            _open_slot(work, row, *taken)
-    except RuleError as error:
-        fail(work, row, f"{error.field}: {error.reason}")
+    if row.slot_ms is not None:
+        try:
+            _take_slots(work, row)
+        except RuleError as error:
+            fail(work, row, f"{error.field}: {error.reason}")
     settle(work, row)
+
+
+def _take_slots(work: Work, row: Row) -> None:
+    calendars = work.calendars(row.namespace)
+    for _ in range(CATCH_UP_SLOTS_MAX):
+        taken = take_due_slot(row, work.now_ms, work.horizon_ms, calendars)
+        if taken is None:
+            return
+        _open_slot(work, row, *taken)
+        if row.slot_ms is None:
+            return
 
 
 def _may_call(row: Row, run: OpenRun) -> bool:
