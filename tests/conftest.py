@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from squirrel.runtime.local.cassandra import EmbeddedCassandra
 from squirrel.runtime.local.kafka import EmbeddedKafka
+
+# A gate must answer the same twice: there the examples are those of a fixed seed. Everywhere else they are fresh, and a failure
+# prints how to repeat it.
+settings.register_profile("gate", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    settings.load_profile("gate")
 
 # A developer's own settings must not decide how a test ends; where jars are cached may stay.
 SEED_VARIABLES = (
