@@ -30,6 +30,15 @@ EXCLUDES_MAX: Final = 1000
 RULE_CHARS_MAX: Final = 64 * KIB  # an RRULE text with its RDATE and EXDATE lines
 JSON_DEPTH_MAX: Final = 64  # deeper documents are a parser attack, not a payload
 
+# --- conditions, chains and workflows ------------------------------------------------------------------------------
+EXPRESSION_CHARS_MAX: Final = 1024
+EXPRESSION_NODES_MAX: Final = 128
+EXPRESSION_STEPS_MAX: Final = 10_000  # about 10 ms: the engine evaluates between two batches
+RETRY_WORDS_MAX: Final = 50  # of `retry.on`
+PARENT_BODY_BYTES_MAX: Final = 16 * KIB  # of an answer that is handed to children; longer ones are cut and say so
+PARENT_BODY_BYTES_REMEMBERED: Final = KIB  # of an answer that nobody waited for, for children that come later
+PARENT_RESULTS_BYTES_MAX: Final = 64 * KIB  # of all parents of one child: they ride in its row until it is called
+
 # --- time --------------------------------------------------------------------------------------------------------
 INSTANT_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last instant RFC 3339 can write
 SECONDS_MAX: Final = INSTANT_MS_MAX // 1000
@@ -93,6 +102,9 @@ assert WINDOW_HOST_MAX <= WINDOW_PROCESS_MAX, "one host must not be allowed more
 assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + 2 * RULE_CHARS_MAX < ROW_BYTES_MAX, "every accepted schedule fits a row"
 assert PARKED_BYTES_MAX + 64 * KIB < ROW_BYTES_MAX, "changes that wait for a create fit its row"
 assert ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX < ROW_BYTES_MAX, "replays fit a full row"
+assert (
+    ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX + PARENT_RESULTS_BYTES_MAX < ROW_BYTES_MAX
+), "what parents answered fits a row beside its replays"
 assert PAYLOAD_BYTES_MAX < OWN_MESSAGES_BYTES_MAX, "one replay may carry the largest message"
 assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
 assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, (
