@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from squirrel.executor.attempt import Attempt, Outcome
 from squirrel.executor.targets import TargetCaller
 from squirrel.model.clock import Clock
 from squirrel.model.target import HttpTarget, KafkaTarget, Target
+from squirrel.wire.attempt import Attempt, Outcome
 
 
 class Callers:

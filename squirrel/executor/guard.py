@@ -16,9 +16,9 @@ from typing import Final
 
 from msgspec import Struct
 
-from squirrel.executor.attempt import ErrorType
 from squirrel.model.addresses import CheckedUrl, Network, host_allowed, is_allowed_only_by_list, refusal
 from squirrel.model.clock import Clock
+from squirrel.wire.attempt import ErrorType
 
 NAME_FRESH_S: Final = 1.0  # short beside any TTL; a flip of the answer is checked like the first answer
 NAMES_KEPT_MAX: Final = 4096

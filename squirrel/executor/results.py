@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from squirrel.executor.attempt import Outcome
 from squirrel.model.instants import format_instant
+from squirrel.wire.attempt import Outcome
 from squirrel.wire.public import AttemptError, Headers, Result, cloud_event_headers, encode_public
 from squirrel.wire.records import Execution
 

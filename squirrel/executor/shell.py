@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from squirrel.executor.attempt import Attempt, Outcome
 from squirrel.executor.callers import Callers, host_of
 from squirrel.executor.holding import Holding
 from squirrel.executor.partition import Call, Partition, resume
@@ -21,6 +20,7 @@ from squirrel.executor.window import Window
 from squirrel.model.clock import Clock
 from squirrel.model.limits import HELD_EXECUTIONS_MAX, MIB, PAYLOAD_BYTES_MAX
 from squirrel.model.target import Target
+from squirrel.wire.attempt import Attempt, Outcome
 from squirrel.wire.public import refused_record, target_summary
 from squirrel.wire.records import Undecodable, decode_execution
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from squirrel.executor.attempt import Attempt, Outcome
+from squirrel.wire.attempt import Attempt, Outcome
 
 
 class TargetCaller(Protocol):

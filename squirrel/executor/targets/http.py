@@ -6,7 +6,6 @@ import asyncio
 import ssl
 from typing import Final
 
-from squirrel.executor.attempt import Attempt, Outcome
 from squirrel.executor.connection import Answer
 from squirrel.executor.dial import dial
 from squirrel.executor.guard import Failure, Guard
@@ -16,6 +15,7 @@ from squirrel.executor.targets.verdict import failure_is_retryable, retry_after_
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Refused
 from squirrel.model.target import HttpTarget
+from squirrel.wire.attempt import Attempt, Outcome
 
 PREPARED_KEPT_MAX: Final = 4096
 PREPARED_CHARS_MAX: Final = 4096  # longer heads are made anew each time, so what is kept stays below 16 MiB

@@ -24,12 +24,12 @@ from aiokafka.errors import (
     UnknownTopicOrPartitionError,
 )
 
-from squirrel.executor.attempt import Attempt, ErrorType, Outcome
 from squirrel.executor.targets.request import traceparent
 from squirrel.model.clock import Clock
 from squirrel.model.instants import format_instant
 from squirrel.model.limits import RECORD_BYTES_MAX, TIMEOUT_SECONDS_MAX
 from squirrel.model.target import KafkaTarget
+from squirrel.wire.attempt import Attempt, ErrorType, Outcome
 
 Refuses = Callable[[str], str | None]  # topic -> why no target may write to it, or None
 _HOPELESS: Final = (

@@ -13,13 +13,13 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from squirrel.executor.attempt import Attempt
 from squirrel.model.addresses import CheckedUrl, normalise_url
 from squirrel.model.errors import Refused
 from squirrel.model.instants import format_instant
 from squirrel.model.signing import signatures
 from squirrel.model.target import HttpTarget
 from squirrel.model.target_headers import headers_problem
+from squirrel.wire.attempt import Attempt
 
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _BODILESS: Final = frozenset(

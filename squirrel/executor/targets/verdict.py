@@ -9,8 +9,8 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import Final, Literal
 
-from squirrel.executor.attempt import ErrorType
 from squirrel.model.limits import RETRY_AFTER_MS_MAX
+from squirrel.wire.attempt import ErrorType
 
 GONE: Final = 410
 _POSTPONING: Final = frozenset({429, 503})

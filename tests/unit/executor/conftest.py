@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from squirrel.executor.attempt import Attempt
 from squirrel.executor.guard import Guard, GuardPolicy
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.model.addresses import parse_networks
 from squirrel.model.target import HttpTarget
+from squirrel.wire.attempt import Attempt
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
