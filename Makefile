@@ -38,6 +38,6 @@ bench: $(STAMP) ## the benchmarks, one JSON object a line (ONLY=engine_ingest fo
 
 lock: $(STAMP) ## resolve requirements/ anew from pyproject.toml (needs uv)
 	uv pip compile $(LOCK) --extra dev --upgrade --output-file requirements/dev.txt pyproject.toml
-	uv pip compile $(LOCK) --extra cassandra --constraint requirements/dev.txt --output-file requirements/services.txt pyproject.toml
+	uv pip compile $(LOCK) --extra cassandra --extra apprise --constraint requirements/dev.txt --output-file requirements/services.txt pyproject.toml
 
 LOCK := --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
