@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.msgpack import Encoder
+
 from squirrel.engine import children, events, groups, runs
 from squirrel.engine.slots import plan_first_slot, slot_after, wake_of
 from squirrel.engine.work import Work
@@ -17,12 +19,15 @@ from squirrel.model.limits import (
     REVISIONS_KEPT_MAX,
 )
 from squirrel.model.schedule import FINAL, Awaited, OpenRun, Revision, Row, RunState, Spec, State, is_recurring
+from squirrel.model.target import Target
 from squirrel.model.when import When
 from squirrel.recurrence import RuleError
 from squirrel.wire import owner_link as codes
 from squirrel.wire.documents import apply_patch
 from squirrel.wire.records import Command, encode_command
 
+encode_revision = Encoder().encode
+encode_target = Encoder().encode
 REVIVE = "revive"  # the seeds' PUT and DELETE reach a schedule that is over: started again, or taken off the lists
 
 
@@ -162,7 +167,8 @@ def revise(work: Work, row: Row, spec: Spec) -> None:
 
 
 def _kept_bytes(row: Row) -> int:
-    return sum(len(each.spec.message) + len(each.spec.metadata) + 256 for each in row.revisions)
+    """As they stand in the row: a rule or headers may be as large as a message."""
+    return sum(len(encode_revision(each)) for each in row.revisions)
 
 
 def _changed_spec(work: Work, row: Row, command: Command, offset: int) -> Spec | None:
@@ -256,10 +262,11 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
         work.refuse(command, "too_many_runs", "id", detail)
         work.decide(offset, command, codes.REFUSED, row, problem=Problem("id", detail))
         return
-    messages_bytes = sum(len(run.message) for run in row.runs if run.message is not None)
-    if command.message is not None and messages_bytes + len(command.message) > OWN_MESSAGES_BYTES_MAX:
-        detail = f"open replays of {row.id} carry {messages_bytes} bytes of messages; wait for some to finish"
-        work.decide(offset, command, codes.REFUSED, row, problem=Problem("message", detail))
+    own_bytes = sum(_own_bytes(run.message, run.target) for run in row.runs)
+    if (added := _own_bytes(command.message, command.target)) and own_bytes + added > OWN_MESSAGES_BYTES_MAX:
+        detail = f"open replays of {row.id} carry {own_bytes} bytes of their own; wait for some to finish, or send less"
+        field = "target" if command.message is None else "message"
+        work.decide(offset, command, codes.REFUSED, row, problem=Problem(field, detail))
         return
     slot_ms = command.accepted_ms
     run = OpenRun(
@@ -278,6 +285,11 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     runs.settle(work, row)
     still_open = next((open_run for open_run in row.runs if open_run.id == run.id), None)
     work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open)
+
+
+def _own_bytes(message: bytes | None, target: Target | None) -> int:
+    """What a replay adds to the row: its own message, and its own target with all headers."""
+    return (0 if message is None else len(message)) + (0 if target is None else len(encode_target(target)))
 
 
 def hear(work: Work, row: Row, command: Command) -> None:
