@@ -135,7 +135,7 @@ _SENT: Final[dict[str, Schema]] = {
     "Rollback": closed(["revision"], revision=whole(1, 1_000_000)),
 }
 _ANSWERS: Final[dict[str, Schema]] = {
-    "Preview": _open(["runs", "explain", "warnings"], runs=_list(_INSTANT), explain=_TEXT, warnings=_WARNINGS),
+    "Preview": _open(["runs", "explain", "warnings"], runs=_list(_INSTANT), explain=_TEXT, warnings=_WARNINGS, tzdata=_TEXT),
     "Calendar": _CALENDAR,
     "CalendarPage": _page(_CALENDAR),
     "Upcoming": _open(

@@ -52,7 +52,8 @@ class Previews:
             said.append(f"the rule takes long: {len(walked.slots)} runs were found in {WALK_SECONDS_MAX:g} s")
         if when.spread_seconds:
             said.append(f"each run starts up to {when.spread_seconds} s later, by spread_seconds")
-        return {"runs": [format_instant(slot) for slot in walked.slots], "explain": explain(when), "warnings": said}
+        runs = [format_instant(slot) for slot in walked.slots]
+        return {"runs": runs, "explain": explain(when), "warnings": said, "tzdata": tzdata_version()}
 
     async def presets(self, call: Call) -> Response:
         """GET /presets."""

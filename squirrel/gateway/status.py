@@ -15,6 +15,7 @@ from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.producing import CommandLog
 from squirrel.model.errors import Unavailable
 from squirrel.model.instants import format_instant
+from squirrel.recurrence import tzdata_version
 from squirrel.wire.documents import answer_json
 from squirrel.wire.owner_link import GetStats, Stats
 
@@ -90,6 +91,7 @@ class Status:
             "runs": {"by_state": counts.by_state, "complete": counts.complete},
             "gateway": {
                 "version": self._deps.settings.version,
+                "tzdata": tzdata_version(),
                 "uptime_seconds": round(self._deps.clock.monotonic() - self._began, 3),
             },
         }

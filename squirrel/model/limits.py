@@ -27,7 +27,7 @@ TARGET_HEADER_BYTES_MAX: Final = 8 * KIB  # one header, name and value
 FALLBACKS_MAX: Final = 8
 PARENTS_MAX: Final = 64  # of one `after`; children of one parent have no limit
 EXCLUDES_MAX: Final = 1000
-RULE_CHARS_MAX: Final = 64 * KIB  # an RRULE text with its RDATE and EXDATE lines
+RULE_CHARS_MAX: Final = 128 * KIB  # an RRULE text with its RDATE and EXDATE lines; recurrence reads as much
 JSON_DEPTH_MAX: Final = 64  # deeper documents are a parser attack, not a payload
 
 # --- conditions, chains and workflows ------------------------------------------------------------------------------
@@ -99,7 +99,9 @@ INBOX_RECORD_BYTES_MAX: Final = MIB
 assert DUE_BATCH_MAX <= HELD_EXECUTIONS_MAX, "one emitted batch must fit an executor that holds it"
 assert RESPONSE_BYTES_KEPT_MAX <= RESPONSE_BYTES_READ_MAX, "what is kept must have been read"
 assert WINDOW_HOST_MAX <= WINDOW_PROCESS_MAX, "one host must not be allowed more than the whole process"
-assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + 2 * RULE_CHARS_MAX < ROW_BYTES_MAX, "every accepted schedule fits a row"
+assert PAYLOAD_BYTES_MAX + METADATA_BYTES_MAX + RULE_CHARS_MAX < ROW_BYTES_MAX // 2, (
+    "every accepted schedule fits a row"
+)
 assert PARKED_BYTES_MAX + 64 * KIB < ROW_BYTES_MAX, "changes that wait for a create fit its row"
 assert ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX < ROW_BYTES_MAX, "replays fit a full row"
 assert (

@@ -14,9 +14,10 @@ from squirrel.recurrence.explain import explain
 from squirrel.recurrence.owed import Owed, Owing, judge_missed, last_slot_until, owed_slots
 from squirrel.recurrence.presets import PRESETS, Preset
 from squirrel.recurrence.problem import RuleError
+from squirrel.recurrence.rrule_text import too_long
 from squirrel.recurrence.rule import Rule, compile_rule, spread_offset_ms, upcoming
 from squirrel.recurrence.zone import tzdata_version
-from squirrel.recurrence.zone_names import zone_names
+from squirrel.recurrence.zone_names import refuse_zone, zone_names
 
 __all__ = [
     "PRESETS",
@@ -33,7 +34,9 @@ __all__ = [
     "last_slot_until",
     "no_calendars",
     "owed_slots",
+    "refuse_zone",
     "spread_offset_ms",
+    "too_long",
     "tzdata_version",
     "upcoming",
     "warnings",

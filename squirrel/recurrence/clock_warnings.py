@@ -13,7 +13,7 @@ from squirrel.recurrence.rrule_parts import parse_rule_parts
 from squirrel.recurrence.rrule_text import parse_rule_text
 from squirrel.recurrence.rule import InstantRule, compile_rule
 from squirrel.recurrence.series import DAY_SECONDS
-from squirrel.recurrence.words import clock
+from squirrel.recurrence.words import city, clock
 from squirrel.recurrence.zone import Piece, Zone
 
 # With no slots to go by, the coming year: every clock change falls in it.
@@ -82,7 +82,7 @@ def _about_gap(line: ZonedSeries, piece: Piece) -> str | None:
         return None
     moved = instants_of(local_s, line.zone, line.policy)
     outcome = f"runs at {_wall(moved[0], line.zone, local_s)}" if moved else "does not run"
-    return f"{_at(local_s)} does not exist on {_on(local_s)} in {line.zone.name}: {outcome}, by gap: {line.policy.gap}"
+    return f"{_at(local_s)} does not exist on {_on(local_s)} in {city(line.zone.name)}: {outcome}, by gap: {line.policy.gap}"
 
 
 def _about_overlap(line: ZonedSeries, piece: Piece) -> str | None:
@@ -91,9 +91,8 @@ def _about_overlap(line: ZonedSeries, piece: Piece) -> str | None:
         return None
     outcome = {"first": "runs the first time", "last": "runs the second time", "both": "runs both times"}
     overlap = line.policy.overlap
-    return (
-        f"{_at(local_s)} comes twice on {_on(local_s)} in {line.zone.name}: {outcome[overlap]}, by overlap: {overlap}"
-    )
+    where = city(line.zone.name)
+    return f"{_at(local_s)} comes twice on {_on(local_s)} in {where}: {outcome[overlap]}, by overlap: {overlap}"
 
 
 def _at(local_s: int) -> str:

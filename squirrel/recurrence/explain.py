@@ -74,7 +74,7 @@ def _every_phrase(interval: Every) -> str:
 
 def _limit_phrases(when: When) -> list[str]:
     phrases = []
-    if when.start_ms is not None:
+    if when.start_ms is not None and (when.every is None or when.every.start_ms != when.start_ms):
         phrases.append(f"from {instant(when.start_ms)}")
     if when.end_ms is not None:
         phrases.append(f"until {instant(when.end_ms)}")
@@ -158,7 +158,11 @@ def _chosen_days(parts: RuleParts) -> str:
     if not parts.by_set_pos:
         return days
     chosen = listed([ordinal(each) for each in parts.by_set_pos])
-    return f"the {chosen} of {days.removeprefix('on ')}" if days else f"the {chosen} of its times"
+    if days and [day.position for day in parts.by_day] == [0]:
+        return f"on the {chosen} {days.removeprefix('on ')}"
+    return (
+        f"the {chosen} of {days.removeprefix('on ').replace(' and ', ' or ')}" if days else f"the {chosen} of its times"
+    )
 
 
 def _days(parts: RuleParts) -> str:
@@ -173,9 +177,13 @@ def _days(parts: RuleParts) -> str:
         days = [f"day {listed(from_start)}"] if from_start else []
         items.append(f"on {listed(days + from_end)} of the month")
     if parts.by_year_day:
-        items.append(f"on day {listed([str(each) for each in parts.by_year_day])} of the year")
+        from_start = [str(each) for each in parts.by_year_day if each > 0]
+        from_end = [f"the {ordinal(each)} day" for each in parts.by_year_day if each < 0]
+        days = [f"day {listed(from_start)}"] if from_start else []
+        items.append(f"on {listed(days + from_end)} of the year")
     if parts.by_week_no:
-        items.append(f"in week {listed([str(each) for each in parts.by_week_no])}")
+        weeks = [f"week {each}" if each > 0 else f"the {ordinal(each)} week" for each in parts.by_week_no]
+        items.append(f"in {listed(weeks)}")
     if parts.by_month:
         items.append(f"in {runs_of(parts.by_month, lambda month: MONTHS[month - 1])}")
     return " ".join(items)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-# A rule is text typed by a person or exported by a calendar; longer than the longest request the door lets in.
-RULE_CHARS_MAX = 300_000
+# A rule is text typed by a person or exported by a calendar; it rides in the row and in each former revision.
+RULE_CHARS_MAX = 128 * 1024
 # A cron line with every minute listed has 170 characters.
 CRON_CHARS_MAX = 1_024
 # Past this many exceptions the schedule wants a calendar, which is shared and looked up by day.

@@ -127,6 +127,8 @@ def _whole(part: str, text: str, high: int) -> int:
     if not (text.isascii() and text.isdigit()) or int(text[:19]) == 0:
         refuse(part, f"{text[:_SHOWN_CHARS_MAX]!r} is not a whole number from 1", "Write a whole number")
     if len(text) > 18 or int(text) > high:
+        if part == "INTERVAL":
+            refuse(part, f"{text[:_SHOWN_CHARS_MAX]} is above the limit of {high}", "Choose a longer FREQ")
         refuse(part, f"{text[:_SHOWN_CHARS_MAX]} is too many, at most {high} are counted", "Use UNTIL, or leave it out")
     return int(text)
 

@@ -40,13 +40,20 @@ def refuse(part: str, reason: str, fix: str) -> NoReturn:
     raise RuleError(FIELD, f"{part}: {reason}", fix)
 
 
+def too_long(text: str) -> RuleError:
+    """What to say of a text above the limit: the part that takes the room, and the fix."""
+    longest = max(re.split(r"[\n;]|(?<=\d)(?=EXDATE|RDATE|RRULE)", text), key=len)
+    part = re.split("[=:]", longest[:_SHOWN_CHARS_MAX])[0].upper()
+    if longest.upper().startswith("VALUE=") and (head := text[: text.index(longest)].rstrip(";")):
+        part = re.split(r"[\n;]", head)[-1].upper()
+    reason = f"the rule has {len(text)} characters, most of them here; at most {RULE_CHARS_MAX} are read"
+    return RuleError(FIELD, f"{part}: {reason}", "Leave values out, or put dates in a calendar and name it in exclude")
+
+
 def parse_rule_text(text: str) -> RuleText:
     """Reads DTSTART, RRULE, RDATE and EXDATE lines, or a bare `FREQ=...`; RuleError names the line that is wrong."""
     if len(text) > RULE_CHARS_MAX:
-        longest = max(text.replace(";", "\n").split("\n"), key=len)
-        part = re.split("[=:]", longest[:_SHOWN_CHARS_MAX])[0].upper()
-        reason = f"the rule has {len(text)} characters, most of them here; at most {RULE_CHARS_MAX} are read"
-        refuse(part, reason, "Leave values out, or put dates in a calendar and name it in exclude")
+        raise too_long(text)
     start: Moment | None = None
     rules: list[str] = []
     rdates: list[Moment] = []

@@ -82,11 +82,14 @@ def duration(seconds: float) -> str:
     return f"{seconds:g} second" + ("" if seconds == 1 else "s")
 
 
+def city(zone: str) -> str:
+    """`New York`."""
+    return zone.rsplit("/", 1)[-1].replace("_", " ")
+
+
 def place(zone: str) -> str:
     """`New York time`, `UTC`."""
-    if zone in ("UTC", "Etc/UTC", "GMT"):
-        return zone.removeprefix("Etc/")
-    return f"{zone.rsplit('/', 1)[-1].replace('_', ' ')} time"
+    return city(zone) if zone in ("UTC", "Etc/UTC", "GMT") else f"{city(zone)} time"
 
 
 def instant(instant_ms: int) -> str:

@@ -98,7 +98,7 @@ def refuse_zone(name: str, field: str) -> RuleError | None:
         near = get_close_matches(shown.casefold().replace(" ", "_"), list(_folded()), n=1, cutoff=0.75)
         close = _folded()[near[0]] if near else None
     fix = f"Did you mean {close!r}?" if close else "Write an IANA name, such as 'Europe/Berlin' or 'UTC'"
-    return RuleError(field, f"there is no time zone {shown!r}", fix)
+    return RuleError(field, f"{shown!r} is no IANA zone", fix)
 
 
 def _offset_fix(offset: re.Match[str]) -> str:

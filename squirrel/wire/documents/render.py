@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -15,6 +15,8 @@ from squirrel.model.target import Route, Target
 from squirrel.wire.documents.retry import retry_document, seconds_of
 from squirrel.wire.documents.target import REDACTED, fallback_document, target_document
 from squirrel.wire.documents.when import when_document
+
+_TO_COME: Final = (RunState.SCHEDULED, RunState.RETRY_WAIT)
 
 
 def answer_json(value: Any) -> bytes:
@@ -69,13 +71,25 @@ def render_schedule(row: Row, warnings: list[str] | None = None) -> dict[str, An
 
 
 def next_run_ms(row: Row) -> int | None:
-    """When the next run that has not begun is due, or None: paused, waiting, finished."""
+    """The next instant at which something of it is to be called, spread and waits for a retry included.
+
+    None: paused, waiting for its parents, finished, or nothing but a call that is under way.
+    """
     if row.state is not State.ACTIVE:
         return None
-    due = [run.due_ms for run in row.runs if run.state is RunState.SCHEDULED]
+    due = [run.due_ms for run in row.runs if run.state in _TO_COME]
     if row.slot_ms is not None:
-        due.append(row.slot_ms)
+        due.append(row.slot_ms + _spread_ms(row))
     return min(due, default=None)
+
+
+def _spread_ms(row: Row) -> int:
+    if not row.spec.when.spread_seconds:
+        return 0
+    # Imported here: most schedules have no spread, and a service that sees only those need not pay for the room.
+    from squirrel.recurrence import spread_offset_ms
+
+    return spread_offset_ms(f"{row.namespace}/{row.id}", row.spec.when.spread_seconds)
 
 
 def render_last_run(last: LastRun) -> dict[str, Any]:

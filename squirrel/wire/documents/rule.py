@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
@@ -12,8 +12,9 @@ from squirrel.wire.documents.names import Entries
 from squirrel.wire.documents.values import Problems
 
 if TYPE_CHECKING:
-    from squirrel.recurrence import CalendarLookup
+    from squirrel.recurrence import CalendarLookup, Rule
 
+_EMPTY: Final = "comes before the first time of the rule after start, so the rule never occurs; move start or end"
 _UNKEYED = "new"  # a spread depends on the id, whether a rule compiles does not
 
 
@@ -25,11 +26,34 @@ def check_rule(when: When, now_ms: int, entries: Entries, problems: Problems) ->
     if calendar_names(when.exclude):
         when = replace(when, exclude=tuple(each for each in when.exclude if _is_date(each)))
     try:
-        compile_rule(when, created_ms=now_ms, schedule_key=_UNKEYED)
+        rule = compile_rule(when, created_ms=now_ms, schedule_key=_UNKEYED)
+        if when.end_ms is not None and not (when.after or when.on_event) and _is_empty(rule, when):
+            problems.append(Problem(entries["end"][0], _EMPTY))
     except RuleError as error:
         name, dot, inner = error.field.removeprefix("when.").partition(".")
         field = f"{entries[name][0]}{dot}{inner}" if name in entries else error.field
         problems.append(Problem(field, f"{error.reason}. {error.fix}"))
+
+
+def _is_empty(rule: Rule, when: When) -> bool:
+    """No slot in the whole window, also not in the past: a rule that is only over is no mistake."""
+    return rule.next_after(-1 if when.start_ms is None else when.start_ms - 1) is None
+
+
+def zone_refusal(name: str) -> str | None:
+    """Why a zone is not taken, with the name to write instead; None for an IANA name."""
+    from squirrel.recurrence import refuse_zone
+
+    error = refuse_zone(name, "when.timezone")
+    return None if error is None else f"{error.reason}. {error.fix}"
+
+
+def text_refusal(text: str) -> str:
+    """Why a rule that is too long is not taken: which part takes the room."""
+    from squirrel.recurrence import too_long
+
+    error = too_long(text)
+    return f"{error.reason}. {error.fix}"
 
 
 def calendar_names(exclude: tuple[str, ...]) -> list[str]:

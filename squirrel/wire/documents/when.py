@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from difflib import get_close_matches
-from functools import lru_cache
 from typing import Any, Final
-from zoneinfo import ZoneInfo, available_timezones
 
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.ids import id_problem
@@ -16,7 +13,7 @@ from squirrel.model.limits import EXCLUDES_MAX, INSTANT_MS_MAX, NAME_CHARS_MAX, 
 from squirrel.model.when import DstPolicy, EventMatch, Every, Parent, When
 from squirrel.wire.documents.names import WHEN_KINDS, WHEN_NAMES, Entries, Entry, entries_of, spellings
 from squirrel.wire.documents.pattern import read_pattern
-from squirrel.wire.documents.rule import check_rule
+from squirrel.wire.documents.rule import check_rule, text_refusal, zone_refusal
 from squirrel.wire.documents.values import (
     Problems,
     read_choice,
@@ -135,6 +132,9 @@ def _cron(entry: Entry, problems: Problems) -> Read:
 
 
 def _rrule(entry: Entry, problems: Problems) -> Read:
+    if isinstance(entry[1], str) and len(entry[1]) > RULE_CHARS_MAX:
+        problems.append(Problem(entry[0], text_refusal(entry[1])))
+        return "rrule", None
     text = read_prose(*entry, problems, RULE_CHARS_MAX)
     if text is not None and not text.strip():
         problems.append(Problem(entry[0], "is empty; send a rule such as FREQ=DAILY;INTERVAL=1"))
@@ -146,27 +146,11 @@ def _timezone(entry: Entry, problems: Problems) -> Read:
     field, value = entry
     if not isinstance(value, str):
         problems.append(Problem(field, f"must be an IANA zone such as Europe/Berlin, is {shown(value)}"))
-    elif not _zone_exists(value[:256]):
-        near = get_close_matches(value[:100], sorted(_zones()), n=1)
-        advice = f"did you mean {near[0]}?" if near else "write it as in Europe/Berlin or UTC"
-        problems.append(Problem(field, f"{shown(value)} is no IANA zone; {advice}"))
+    elif (refusal := zone_refusal(value)) is not None:
+        problems.append(Problem(field, refusal))
     else:
         return "timezone", value
     return "timezone", None
-
-
-@lru_cache(maxsize=1024)
-def _zone_exists(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ValueError, OSError, KeyError):  # KeyError: ZoneInfoNotFoundError; OSError: the name of a directory
-        return False
-    return True
-
-
-@lru_cache(maxsize=1)
-def _zones() -> frozenset[str]:
-    return frozenset(available_timezones())
 
 
 def _every(entry: Entry, problems: Problems) -> Read:

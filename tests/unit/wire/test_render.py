@@ -8,12 +8,14 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from squirrel.model.instants import format_instant
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import LastRun, OpenRun, Row, RunState, Spec, State
 from squirrel.model.target import Fallback, HttpTarget, KafkaTarget
 from squirrel.model.when import DstPolicy, EventMatch, Every, Parent, When
+from squirrel.recurrence import spread_offset_ms
 from squirrel.wire.documents import answer_json, document_of, parse_route, render_route, render_run, render_schedule
 from squirrel.wire.documents.render import next_run_ms
 from squirrel.wire.documents.route import read_route_value, route_value
@@ -71,10 +73,18 @@ def test_the_next_run_is_the_earliest_that_has_not_begun() -> None:
         OpenRun("r2", 2, AT_MS + 7),
         OpenRun("r3", 3, 9, RunState.RETRY_WAIT),
     ]
-    assert next_run_ms(row_of(spec, runs=runs, slot_ms=AT_MS + 9)) == AT_MS + 7
+    assert next_run_ms(row_of(spec, runs=runs, slot_ms=AT_MS + 9)) == 9, "a retry is to come, too"
+    assert next_run_ms(row_of(spec, runs=runs[:2], slot_ms=AT_MS + 9)) == AT_MS + 7
     assert next_run_ms(row_of(spec, runs=[], slot_ms=AT_MS)) == AT_MS
     assert next_run_ms(row_of(spec, runs=runs[:1])) is None
     assert next_run_ms(row_of(spec, State.PAUSED, slot_ms=AT_MS)) is None
+
+
+def test_the_next_run_comes_after_its_spread() -> None:
+    spec = replace(parse(plain()).spec, when=When(cron="0 9 * * *", spread_seconds=3600))
+    row = row_of(spec, slot_ms=AT_MS)
+    assert next_run_ms(row) == AT_MS + spread_offset_ms(f"{row.namespace}/{row.id}", 3600)
+    assert next_run_ms(row) != AT_MS
 
 
 def test_a_run_in_flight_shows_its_attempt() -> None:
