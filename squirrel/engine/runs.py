@@ -84,7 +84,7 @@ def route_for(work: Work, row: Row) -> Route | None:
 
 def emit(work: Work, row: Row, run: OpenRun) -> None:
     """Order the next attempt of a run; fire and forget without a fallback ends here."""
-    target, _, fallbacks = stage_of(row, run, route_for(work, row))
+    target, policy, fallbacks = stage_of(row, run, route_for(work, row))
     if target is None:
         _wait_for_route(work, row, run)
         return
@@ -94,6 +94,8 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     run.state = RunState.IN_FLIGHT
     run.emitted_ms = work.now_ms
     run.first_emitted_ms = run.first_emitted_ms or work.now_ms
+    if policy.deadline_ms is not None and run.tries == 1:
+        run.stage_began_ms = run.due_ms
     track = not spec.fire_and_forget or bool(fallbacks)
     work.executions.append(
         Execution(
@@ -114,6 +116,7 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
             spec.retention_ms,
             row.revision,
             spec.dialect,
+            policy.rules,
         )
     )
     if not track:
@@ -151,11 +154,9 @@ def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
     if row.state is State.CANCELLED:
         return False
     _, policy, fallbacks = stage_of(row, run, route_for(work, row))
-    if not result.final and not retries.exhausted(policy, run.tries):
-        wait_ms = retries.wait_ms(policy, run.tries - 1, work.draw())
-        if result.retry_after_ms is not None:
-            wait_ms = max(wait_ms, min(result.retry_after_ms, RETRY_AFTER_MS_MAX))
-        run.due_ms = result.finished_ms + wait_ms
+    due_ms = None if result.final else _next_try_ms(work, run, result, policy)
+    if due_ms is not None:
+        run.due_ms = due_ms
     elif run.stage < len(fallbacks):
         run.stage += 1
         run.tries = 0
@@ -164,6 +165,17 @@ def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
         return False
     run.state = RunState.RETRY_WAIT
     return True
+
+
+def _next_try_ms(work: Work, run: OpenRun, result: Result, policy: RetryPolicy) -> int | None:
+    """When the current target is tried again; None when its attempts or its time are used up."""
+    if retries.exhausted(policy, run.tries):
+        return None
+    wait_ms = retries.wait_ms(policy, run.tries - 1, work.draw())
+    if result.retry_after_ms is not None:
+        wait_ms = max(wait_ms, min(result.retry_after_ms, RETRY_AFTER_MS_MAX))
+    due_ms = result.finished_ms + wait_ms
+    return None if retries.too_late(policy, run.stage_began_ms, due_ms) else due_ms
 
 
 def _exhaust(work: Work, row: Row, run: OpenRun, result: Result) -> None:
@@ -234,6 +246,7 @@ def finish(
             slot_ms=run.slot_ms,
             due_ms=run.due_ms,
             retention_ms=row.spec.retention_ms,
+            stage=run.stage,
         )
     )
     if run.kind != "replay":

@@ -16,6 +16,7 @@ from squirrel.executor.holding import Holding
 from squirrel.executor.partition import Call, Partition, resume
 from squirrel.executor.reporting import Append, Reporter
 from squirrel.executor.results import attempt_id, result_record
+from squirrel.executor.rules import judged
 from squirrel.executor.window import Window
 from squirrel.model.clock import Clock
 from squirrel.model.limits import HELD_EXECUTIONS_MAX, MIB, PAYLOAD_BYTES_MAX
@@ -316,6 +317,8 @@ class Executor:
                 error_detail=f"Squirrel failed to make the call ({type(error).__name__})",
                 retryable=True,
             )
+        if execution.rules is not None:
+            outcome = judged(outcome, execution.rules)
         self.counters.calls += 1
         if outcome.state != "succeeded":
             self.counters.calls_failed += 1

@@ -105,6 +105,8 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
         "body": attempt.body,
         "body_truncated": attempt.body_truncated,
     }
+    if attempt.stage:
+        document["fallback"] = attempt.stage  # whose attempt it was: 1 the first fallback's
     if attempt.error_type:
         document["error"] = {"type": attempt.error_type, "detail": attempt.error_detail}
     return document

@@ -13,6 +13,7 @@ from squirrel.model.limits import (
     DESCRIPTION_CHARS_MAX,
     EVENT_CHARS_MAX,
     EXCLUDES_MAX,
+    EXPRESSION_CHARS_MAX,
     FALLBACKS_MAX,
     GROUP_CHARS_MAX,
     ID_CHARS_MAX,
@@ -22,6 +23,7 @@ from squirrel.model.limits import (
     PARENTS_MAX,
     RETENTION_MS_MAX,
     RETRIES_MAX,
+    RETRY_WORDS_MAX,
     SECONDS_MAX,
     TAG_CHARS_MAX,
     TAGS_MAX,
@@ -44,6 +46,9 @@ URL: Final = (
 )
 HEADER_NAME: Final = r"^[Xx]-[A-Za-z0-9][A-Za-z0-9-]*$|^(Authorization|Content-Type|Accept|User-Agent)$"
 HEADER_VALUE: Final = r"^[!-~]([ -~]*[!-~])?$"
+
+
+CONDITION: Final = r"^(status|body|headers)( == `[0-9]{1,3}`)?$"
 
 
 def nullable(schema: Schema) -> Schema:
@@ -150,6 +155,19 @@ RETRY: Final = closed(
     max_seconds=number(3600, SECONDS_MAX, default=3600),
     multiplier=number(1, MULTIPLIER_MAX, default=2),
     jitter=number(0, 1, default=0.1),
+    deadline_seconds=number(0.001, SECONDS_MAX, description="no attempt becomes due later than this after the first"),
+    on=listed(
+        {
+            "anyOf": [
+                choice("network", "dns", "connect", "tls", "timeout", "disconnected", "protocol", "produce"),
+                text(3, "^[1-5]([0-9][0-9]|xx)$"),
+                whole(100, 599),
+            ]
+        },
+        RETRY_WORDS_MAX,
+        description="which endings are tried again; others are final",
+    ),
+    **{"if": text(EXPRESSION_CHARS_MAX, CONDITION, description="JMESPath over status, headers, body and error")},
 )
 _HEADERS: Final[Schema] = {
     "type": "object",

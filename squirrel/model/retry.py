@@ -10,6 +10,18 @@ Strategy = Literal["exponential", "linear", "fixed"]
 FOR_EVER = -1
 
 
+class RetryRules(Struct, frozen=True, array_like=True):
+    """Which endings are tried again. They ride in each execution: the executor sees the whole answer.
+
+    `on`: statuses (`503`), classes (`5xx`), `network` and the words of errors (`timeout`, `dns`, ...); empty means what api.md
+    says of each status. `condition`: JMESPath over `{status, headers, body, error}`; where it holds, even a success is a
+    failure that is tried again.
+    """
+
+    on: tuple[str, ...] = ()
+    condition: str = ""
+
+
 class RetryPolicy(Struct, frozen=True, array_like=True):
     """How often and how far apart. `max_retries` 0 is a single attempt, -1 for ever; times in milliseconds.
 
@@ -23,6 +35,8 @@ class RetryPolicy(Struct, frozen=True, array_like=True):
     max_ms: int = 3_600_000
     multiplier: float = 2.0
     jitter: float = 0.1
+    deadline_ms: int | None = None  # after the first attempt's due time no attempt of this policy becomes due
+    rules: RetryRules | None = None
 
 
 NEVER = RetryPolicy(max_retries=0)
@@ -32,6 +46,11 @@ DEFAULT = RetryPolicy()
 def exhausted(policy: RetryPolicy, attempts: int) -> bool:
     """Whether no attempt follows after `attempts` calls were made."""
     return policy.max_retries != FOR_EVER and attempts > policy.max_retries
+
+
+def too_late(policy: RetryPolicy, began_ms: int, due_ms: int) -> bool:
+    """Whether an attempt at `due_ms` lies behind the deadline of a policy whose first attempt was due at `began_ms`."""
+    return policy.deadline_ms is not None and due_ms > began_ms + policy.deadline_ms
 
 
 def wait_ms(policy: RetryPolicy, retry: int, draw: float) -> int:

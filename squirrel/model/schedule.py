@@ -103,6 +103,7 @@ class OpenRun(Struct, array_like=True):
     message: bytes | None = None  # a replay may carry its own
     target: Target | None = None
     first_emitted_ms: int = 0
+    stage_began_ms: int = 0  # due time of the first attempt on the current target, where its policy has a deadline
 
 
 class LastRun(Struct, frozen=True, array_like=True):

@@ -15,9 +15,7 @@ from jmespath.exceptions import JMESPathError
 from jmespath.parser import Parser
 from jmespath.visitor import TreeInterpreter
 
-from squirrel.model.errors import Problem
 from squirrel.model.limits import EXPRESSION_CHARS_MAX, EXPRESSION_NODES_MAX, EXPRESSION_STEPS_MAX
-from squirrel.wire.documents.values import Problems, shown
 
 _FUNCTIONS: Final = frozenset(
     {
@@ -83,7 +81,7 @@ def _tree(text: str) -> Tree:
 def expression_problem(text: Any, roots: Iterable[str]) -> str | None:
     """Why this cannot be a condition over a document with these top-level names, or None."""
     if not isinstance(text, str) or not text.strip():
-        return f"must be a JMESPath expression such as parent.status == `200`, is {shown(text)}"
+        return f"must be a JMESPath expression such as parent.status == `200`, is {str(text)[:40]!r}"
     if len(text) > EXPRESSION_CHARS_MAX:
         return f"has {len(text)} characters, the limit is {EXPRESSION_CHARS_MAX}"
     try:
@@ -103,15 +101,6 @@ def expression_problem(text: Any, roots: Iterable[str]) -> str | None:
         if name not in known:
             return f"names {name}, which there is not; known are {', '.join(known)}"
     return None
-
-
-def read_expression(field: str, value: Any, problems: Problems, roots: Iterable[str]) -> str | None:
-    """A condition as it is sent -> its text, or None and what is wrong with it."""
-    reason = expression_problem(value, roots)
-    if reason is not None:
-        problems.append(Problem(field, reason))
-        return None
-    return str(value)
 
 
 def root_names(text: str) -> list[str]:
@@ -151,4 +140,4 @@ def _paths(node: Any) -> Iterator[tuple[str, ...]]:
             yield from _paths(child)
 
 
-__all__ = ["Unevaluable", "evaluate", "expression_problem", "holds", "is_true", "read_expression", "root_paths"]
+__all__ = ["Unevaluable", "evaluate", "expression_problem", "holds", "is_true", "root_names", "root_paths"]

@@ -80,6 +80,7 @@ class Completion(Struct, frozen=True, omit_defaults=True):
     slot_ms: int = 0
     due_ms: int = 0
     retention_ms: int = 0
+    stage: int = 0  # who answered: 0 the target, n its n-th fallback
 
 
 class DeadLetter(Struct, frozen=True, omit_defaults=True):

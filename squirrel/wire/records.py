@@ -11,6 +11,7 @@ from typing import Literal
 from msgspec import MsgspecError, Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from squirrel.model.retry import RetryRules
 from squirrel.model.schedule import Spec
 from squirrel.model.target import Target
 
@@ -81,6 +82,7 @@ class Execution(Struct, array_like=True, frozen=True):
     retention_ms: int = 0
     revision: int = 0
     dialect: str = ""
+    rules: RetryRules | None = None  # which endings are tried again; None: as each status says
 
 
 encode_command = Encoder().encode

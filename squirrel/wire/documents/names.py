@@ -40,7 +40,9 @@ WHEN: Final = (
     *WHEN_KINDS, "timezone", "join", "delay_seconds", "start", "end", "max_runs", "exclude", "if_excluded", "dst",
     "spread_seconds",
 )  # fmt: skip
-RETRY: Final = ("max_retries", "strategy", "initial_seconds", "max_seconds", "multiplier", "jitter")
+RETRY: Final = (
+    "max_retries", "strategy", "initial_seconds", "max_seconds", "multiplier", "jitter", "deadline_seconds", "on", "if",
+)  # fmt: skip
 TARGET: Final = ("type", "url", "method", "headers", "timeout_seconds", "topic", "key")
 SERVER_SET: Final = frozenset(
     {"namespace", "revision", "state", "next_run", "created_at", "updated_at", "last_run", "reason", "warnings", "run"}

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, cast
 
 from msgspec.structs import replace
 
 from squirrel.model.errors import Problem
-from squirrel.model.limits import MULTIPLIER_MAX, RETRIES_MAX, SECONDS_MAX
-from squirrel.model.retry import DEFAULT, FOR_EVER, RetryPolicy, Strategy
+from squirrel.model.limits import MULTIPLIER_MAX, RETRIES_MAX, RETRY_WORDS_MAX, SECONDS_MAX
+from squirrel.model.retry import DEFAULT, FOR_EVER, RetryPolicy, RetryRules, Strategy
+from squirrel.wire.documents.condition import read_condition
 from squirrel.wire.documents.names import RETRY_NAMES, Entries, entries_of
-from squirrel.wire.documents.values import Problems, read_choice, read_ms, read_number
+from squirrel.wire.documents.values import Problems, read_choice, read_ms, read_number, shown
 
 STRATEGIES = ("exponential", "linear", "fixed")
+LINEAR_INITIAL_MS = 5_000  # 5, 10, 15 s, when nobody says otherwise
+ERRORS = ("network", "dns", "connect", "tls", "timeout", "disconnected", "protocol", "response_too_large", "produce")
+ANSWER_ROOTS = ("status", "headers", "body", "error")
+_STATUS = re.compile(r"[1-5](?:xx|[0-9][0-9])", re.ASCII)
 WAIT_SECONDS_MIN = 0.001  # zero would make "for ever" a loop without a pause
 
 
@@ -37,7 +43,13 @@ def parse_retry(entries: Entries, problems: Problems, before: RetryPolicy = DEFA
         numbers["multiplier"] = read_number(*entry, problems, 1, MULTIPLIER_MAX)
     if (entry := entries.get("jitter")) is not None:
         numbers["jitter"] = read_number(*entry, problems, 0, 1)
+    if (entry := entries.get("deadline_seconds")) is not None:
+        numbers["deadline_ms"] = read_ms(*entry, problems, WAIT_SECONDS_MIN, SECONDS_MAX)
+    if "on" in entries or "if" in entries:
+        numbers["rules"] = _rules(entries, problems, before.rules or RetryRules())
     given = {name: value for name, value in numbers.items() if value is not None}
+    if given.get("strategy") == "linear" and before is DEFAULT and "initial_seconds" not in entries:
+        given["initial_ms"] = LINEAR_INITIAL_MS
     if "initial_ms" in given and "max_seconds" not in entries:
         given["max_ms"] = max(before.max_ms, given["initial_ms"])
     made = replace(before, **given)
@@ -46,6 +58,32 @@ def parse_retry(entries: Entries, problems: Problems, before: RetryPolicy = DEFA
             Problem(entries["max_seconds"][0], f"must be at least initial_seconds, {made.initial_ms / 1000:g}")
         )
     return made
+
+
+def _rules(entries: Entries, problems: Problems, before: RetryRules) -> RetryRules:
+    words, condition = before.on, before.condition
+    if (entry := entries.get("on")) is not None:
+        words = _words(*entry, problems)
+    if (entry := entries.get("if")) is not None:
+        condition = read_condition(*entry, problems, ANSWER_ROOTS) or ""
+    return RetryRules(words, condition)
+
+
+def _words(field: str, value: Any, problems: Problems) -> tuple[str, ...]:
+    """Statuses may be sent as numbers."""
+    if not isinstance(value, list) or len(value) > RETRY_WORDS_MAX:
+        problems.append(Problem(field, f'must be a list of at most {RETRY_WORDS_MAX} such as ["5xx", 429, "network"]'))
+        return ()
+    found = []
+    for index, each in enumerate(value):
+        word = str(each).lower() if type(each) in (int, str) else ""
+        if word in ERRORS or _STATUS.fullmatch(word):
+            found.append(word)
+        else:
+            known = ", ".join(ERRORS)
+            reason = f"{shown(each)} is neither a status (429), a class (5xx) nor one of {known}"
+            problems.append(Problem(f"{field}[{index}]", reason))
+    return tuple(dict.fromkeys(found))
 
 
 @lru_cache(maxsize=1024)
@@ -63,7 +101,7 @@ def parse_retry_object(field: str, value: Any, problems: Problems) -> RetryPolic
 
 def retry_document(policy: RetryPolicy) -> dict[str, Any]:
     """The policy in the API's words; seconds are whole where they can be."""
-    return {
+    document: dict[str, Any] = {
         "max_retries": policy.max_retries,
         "strategy": policy.strategy,
         "initial_seconds": seconds_of(policy.initial_ms),
@@ -71,6 +109,14 @@ def retry_document(policy: RetryPolicy) -> dict[str, Any]:
         "multiplier": policy.multiplier,
         "jitter": policy.jitter,
     }
+    if policy.deadline_ms is not None:
+        document["deadline_seconds"] = seconds_of(policy.deadline_ms)
+    rules = policy.rules or RetryRules()
+    if rules.on:
+        document["on"] = list(rules.on)
+    if rules.condition:
+        document["if"] = rules.condition
+    return document
 
 
 def seconds_of(duration_ms: int) -> float:

@@ -57,7 +57,7 @@ def test_the_issues_child() -> None:
             {
                 "when": When(cron="0 9 * * 1-5", timezone="America/New_York"), "message": b'{"a":1}', "overlap": "queue",
                 "target": HttpTarget(HOOK, "PUT", (("X-A", "b"),), 300_000), "tags": ("daily",),
-                "retry": RetryPolicy(max_retries=3, strategy="linear"),
+                "retry": RetryPolicy(max_retries=3, strategy="linear", initial_ms=5_000),
             },
         ),
         # Redis Scheduler
