@@ -1,0 +1,40 @@
+"""I1. Never early: each call is received at or after its due instant, by the judge's clock.
+
+Checked twice: against the due instant that the call itself names, and against what the harness had asked for. A clock that was
+set forward may make a service early by its jump, and by no more.
+"""
+
+from __future__ import annotations
+
+from tests.judge.history import History
+from tests.judge.lives import Life, lives_of
+from tests.judge.records import Call, Violation
+
+NAME = "I1"
+
+
+def check(history: History) -> list[Violation]:
+    jumps = [(fault.mono_ns, fault.jump_ms) for fault in history.faults if fault.jump_ms > 0]
+    lives = lives_of(history)
+    found = []
+    for call in history.calls:
+        allowed_ms = history.settings.tolerance_ms + max((jump for at, jump in jumps if at <= call.mono_ns), default=0)
+        life = lives.get(call.schedule_id)
+        due_ms = max(call.due_ms, -1 if life is None else _asked_ms(life, call))
+        if call.wall_ms < due_ms - allowed_ms:
+            early_ms = due_ms - call.wall_ms
+            found.append(
+                Violation(NAME, call.schedule_id, f"{call.run} attempt {call.attempt} was {early_ms} ms early")
+            )
+    return found
+
+
+def _asked_ms(life: Life, call: Call) -> int:
+    """The earliest instant at which this call may have been wanted; -1 when nothing is known."""
+    if life.triggers:
+        return -1
+    if life.is_one_shot:
+        ops = [op for op in (life.create, *life.updates) if op.outcome != "fail" and "at_ms" in op.asked]
+        named = [op.asked["at_ms"] for op in ops if call.nonce is not None and op.asked.get("nonce") == call.nonce]
+        return min(named or [op.asked["at_ms"] for op in ops], default=-1)
+    return int(life.asked.get("start_ms", -1))

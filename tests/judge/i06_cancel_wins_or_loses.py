@@ -1,0 +1,42 @@
+"""I6. Cancel wins or says that it lost: after 204 no run begins; 409 means that there is or will be a call.
+
+A run whose first call had begun before the 204 may end, and be repeated by a crash; a one-shot that had been called before it was
+cancelled must have made the answer a 409. After an indeterminate cancel either is right.
+"""
+
+from __future__ import annotations
+
+from tests.judge.history import History
+from tests.judge.lives import Life, lives_of
+from tests.judge.records import Op, Violation
+
+NAME = "I6"
+
+
+def check(history: History) -> list[Violation]:
+    return [
+        violation
+        for life in lives_of(history).values()
+        for cancel in life.cancels
+        for violation in _judge(history, life, cancel)
+    ]
+
+
+def _judge(history: History, life: Life, cancel: Op) -> list[Violation]:
+    firsts: dict[str, int] = {}
+    for call in history.calls_of.get(life.id, []):
+        firsts.setdefault(call.run, call.mono_ns)
+    if cancel.is_done and cancel.ended_ns is not None:
+        late = [run for run, start_ns in firsts.items() if start_ns > cancel.ended_ns]
+        early = [run for run, start_ns in firsts.items() if start_ns < cancel.started_ns]
+        if late:
+            after_ms = (firsts[late[0]] - cancel.ended_ns) / 1e6
+            return [Violation(NAME, life.id, f"{late[0]} began {after_ms:.0f} ms after its cancel was acknowledged")]
+        if early and life.is_one_shot:
+            return [Violation(NAME, life.id, f"{early[0]} had been called when its cancel was asked for and got 204")]
+    if cancel.outcome == "fail" and cancel.status == 409 and not firsts:
+        due = life.slots_ms(history.cutoff_ms) or life.is_child
+        others = [each for each in life.cancels if each is not cancel and each.outcome != "fail"]
+        if due and not others and not history.runs_of.get(life.id):
+            return [Violation(NAME, life.id, "its cancel was answered 409, and it was never called")]
+    return []

@@ -1,0 +1,82 @@
+"""What was asked of each schedule, and the oracle: which slots it therefore owes. Knows no rule but those the harness uses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from tests.judge.history import History
+from tests.judge.records import Op
+
+
+@dataclass(slots=True)
+class Life:
+    """The calls about one id, by kind, in order of their start."""
+
+    id: str
+    create: Op
+    updates: list[Op] = field(default_factory=list)
+    cancels: list[Op] = field(default_factory=list)
+    pauses: list[Op] = field(default_factory=list)
+    resumes: list[Op] = field(default_factory=list)
+    triggers: list[Op] = field(default_factory=list)
+
+    @property
+    def accepted(self) -> bool:
+        return self.create.outcome == "ok"
+
+    @property
+    def asked(self) -> dict[str, Any]:
+        return self.create.asked
+
+    @property
+    def is_one_shot(self) -> bool:
+        return "at_ms" in self.asked
+
+    @property
+    def is_child(self) -> bool:
+        return bool(self.asked.get("after"))
+
+    @property
+    def maybe_cancelled(self) -> bool:
+        return any(cancel.outcome != "fail" for cancel in self.cancels)
+
+    def dues_ms(self) -> list[int]:
+        """Every instant that a one-shot may have been given, newest last."""
+        ops = [self.create, *(update for update in self.updates if update.outcome != "fail")]
+        return [op.asked["at_ms"] for op in ops if "at_ms" in op.asked]
+
+    def slots_ms(self, until_ms: float) -> list[int]:
+        """The slots of a rule that fall before `until_ms`; one-shots: the newest instant asked for."""
+        if self.is_one_shot:
+            return [due for due in [max(self.dues_ms())] if due < until_ms]
+        every_ms, start_ms = self.asked.get("every_ms"), self.asked.get("start_ms")
+        if every_ms is None or start_ms is None:
+            return []
+        count = max(0, -(-int(until_ms - start_ms) // every_ms))
+        return [start_ms + index * every_ms for index in range(min(count, self.asked.get("max_runs", count)))]
+
+
+@lru_cache(maxsize=4)
+def lives_of(history: History) -> dict[str, Life]:
+    """By id. A second create of an id (a retry of an indeterminate one) counts as the first when that was not acknowledged."""
+    found: dict[str, Life] = {}
+    for op in history.ops:
+        if op.op == "create":
+            life = found.get(op.id)
+            if life is None:
+                found[op.id] = Life(op.id, op)
+            elif op.outcome == "ok" and not life.accepted:
+                life.create = op
+        elif (life := found.get(op.id)) is not None:
+            kinds = {
+                "update": life.updates,
+                "cancel": life.cancels,
+                "pause": life.pauses,
+                "resume": life.resumes,
+                "trigger": life.triggers,
+            }
+            if op.op in kinds:
+                kinds[op.op].append(op)
+    return found
