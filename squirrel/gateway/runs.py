@@ -147,7 +147,9 @@ class Runs:
 
     async def dead_letters(self, call: Call) -> Response:
         """GET /dead-letters."""
-        page = await self._parts.history.dead_letters(call.namespace, call.limit, to_history(call.query.get("cursor")))
+        page = await self._parts.history.dead_letters(
+            call.namespace, None, call.limit, to_history(call.query.get("cursor"))
+        )
         return _page([dead_letter_document(letter) for letter in page.items], page.next_cursor)
 
     async def _document(self, namespace: str, run_id: str) -> dict[str, Any] | None:

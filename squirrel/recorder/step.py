@@ -12,20 +12,20 @@ from msgspec import Struct
 from squirrel.model.instants import parse_instant
 from squirrel.model.limits import INSTANT_MS_MAX, RETENTION_MS_MAX
 from squirrel.model.schedule import RUN_FINAL
-from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch
+from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch, LetterMark
+from squirrel.wire.letter_marks import MARKS, DeadLetterMark, decode_letter_record
 from squirrel.wire.public import (
     AttemptError,
     Completion,
     DeadLetter,
     Result,
     decode_completion,
-    decode_dead_letter,
     decode_result,
     refused_record,
 )
 
 Kind = Literal["results", "completions", "dead-letters"]
-Noun = AttemptRecord | CompletionRecord | DeadLetterRecord
+Noun = AttemptRecord | CompletionRecord | DeadLetterRecord | LetterMark
 NAME_CHARS_MAX: Final = 1024  # of run, schedule, namespace, event: keys of the stores; far above what our doors let in
 INT32_MAX: Final = 2**31 - 1  # attempt numbers and statuses are that wide in every store
 _ATTEMPT_STATES: Final = frozenset({"succeeded", "failed", "sent"})
@@ -109,15 +109,18 @@ def batch_of(items: Iterable[Item]) -> HistoryBatch:
     attempts: list[AttemptRecord] = []
     completions: list[CompletionRecord] = []
     letters: list[DeadLetterRecord] = []
+    marks: list[LetterMark] = []
     for item in items:
         noun = item.noun
         if isinstance(noun, AttemptRecord):
             attempts.append(noun)
         elif isinstance(noun, CompletionRecord):
             completions.append(noun)
-        else:
+        elif isinstance(noun, DeadLetterRecord):
             letters.append(noun)
-    return HistoryBatch(tuple(attempts), tuple(completions), tuple(letters))
+        else:
+            marks.append(noun)
+    return HistoryBatch(tuple(attempts), tuple(completions), tuple(letters), tuple(marks))
 
 
 def attempt_of(value: bytes) -> AttemptRecord:
@@ -177,9 +180,11 @@ def completion_of(value: bytes) -> CompletionRecord:
     )
 
 
-def dead_letter_of(value: bytes) -> DeadLetterRecord:
-    """A dead letter's JSON -> the noun. Raises ValueError or msgspec's errors."""
-    letter: DeadLetter = decode_dead_letter(value)
+def dead_letter_of(value: bytes) -> DeadLetterRecord | LetterMark:
+    """A dead letter's JSON, or what was made of one -> the noun. Raises ValueError or msgspec's errors."""
+    letter = decode_letter_record(value)
+    if isinstance(letter, DeadLetterMark):
+        return _mark_of(letter)
     _check_names(letter)
     return DeadLetterRecord(
         letter.namespace,
@@ -198,6 +203,22 @@ def dead_letter_of(value: bytes) -> DeadLetterRecord:
     )
 
 
+def _mark_of(mark: DeadLetterMark) -> LetterMark:
+    _check_names(mark)
+    if mark.mark not in MARKS:
+        raise _Unfit("mark", f"must be one of {sorted(MARKS)}, is {mark.mark!r:.100}")
+    return LetterMark(
+        mark.namespace,
+        mark.run,
+        mark.mark,
+        _within(mark.at_ms, 0, INSTANT_MS_MAX, "at_ms"),
+        mark.reason,
+        mark.actor,
+        mark.replayed_as,
+        _within(mark.retention_ms, 0, RETENTION_MS_MAX, "retention_ms"),
+    )
+
+
 _NOUNS: Final[dict[Kind, Callable[[bytes], Noun]]] = {
     "results": attempt_of,
     "completions": completion_of,
@@ -205,11 +226,11 @@ _NOUNS: Final[dict[Kind, Callable[[bytes], Noun]]] = {
 }
 
 
-def _check_names(record: Result | Completion | DeadLetter) -> None:
+def _check_names(record: Result | Completion | DeadLetter | DeadLetterMark) -> None:
     for field in ("namespace", "schedule_id", "run"):
         if not 1 <= len(getattr(record, field)) <= NAME_CHARS_MAX:
             raise _Unfit(field, f"must have 1 to {NAME_CHARS_MAX} characters")
-    if len(record.event) > NAME_CHARS_MAX:
+    if not isinstance(record, DeadLetterMark) and len(record.event) > NAME_CHARS_MAX:
         raise _Unfit("event", f"must have at most {NAME_CHARS_MAX} characters")
 
 

@@ -8,7 +8,7 @@ from zlib import crc32
 
 import msgspec
 
-from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch
+from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch, LetterMark
 from squirrel.stores.run_view import RunFold, final_order, fold, retention, seen_state
 
 HOUR_MS: Final = 3_600_000
@@ -30,6 +30,7 @@ WRITES: Final = {
     "VALUES (?, ?, ?, ?, ?, ?, ?) USING TIMESTAMP ? AND TTL ?",
     "dead_letter": "INSERT INTO {keyspace}.dead_letters (ns, day, shard, finished_ms, run, record) VALUES (?, ?, ?, ?, ?, ?) "
     "USING TIMESTAMP ? AND TTL ?",
+    "mark": "INSERT INTO {keyspace}.letter_marks (ns, run, mark) VALUES (?, ?, ?) USING TIMESTAMP ? AND TTL ?",
     "span": "INSERT INTO {keyspace}.spans (ns, kind, name, span, shard, keep_days) VALUES (?, ?, ?, ?, ?, ?) "
     "USING TIMESTAMP ? AND TTL ?",
 }
@@ -42,6 +43,8 @@ READS: Final = {
     "WHERE ns = ? AND hour = ? AND shard = ? AND (slot_ms, run) < (?, ?) LIMIT ?",
     "day_letters": "SELECT finished_ms, run, record FROM {keyspace}.dead_letters "
     "WHERE ns = ? AND day = ? AND shard = ? AND (finished_ms, run) < (?, ?) LIMIT ?",
+    "letter": "SELECT record FROM {keyspace}.dead_letters WHERE ns = ? AND day = ? AND shard = ? AND finished_ms = ? AND run = ?",
+    "mark_of": "SELECT mark FROM {keyspace}.letter_marks WHERE ns = ? AND run = ?",
     "spans": "SELECT span, shard FROM {keyspace}.spans WHERE ns = ? AND kind = ? AND name = ? AND span <= ? LIMIT ?",
     "version": "SELECT version FROM {keyspace}.schema_version WHERE id = 1",
 }
@@ -51,7 +54,7 @@ Statement = tuple[str, tuple[Any, ...]]  # the name of a prepared statement and 
 SpanKey = tuple[str, str, str, int, int, int, int]  # ns, kind, name, span, shard, keep_days, when it was last said
 
 
-def encode_record(record: AttemptRecord | CompletionRecord | DeadLetterRecord) -> bytes:
+def encode_record(record: AttemptRecord | CompletionRecord | DeadLetterRecord | LetterMark) -> bytes:
     """One cell per record: it is replaced whole or not at all. Fields are only ever appended."""
     return _encode(msgspec.structs.astuple(record))
 
@@ -70,6 +73,11 @@ def decode_completion(cell: bytes) -> CompletionRecord:
 def decode_dead_letter(cell: bytes) -> DeadLetterRecord:
     """The other way."""
     return DeadLetterRecord(*_decode_tuple(cell))
+
+
+def decode_mark(cell: bytes) -> LetterMark:
+    """The other way."""
+    return LetterMark(*_decode_tuple(cell))
 
 
 def shard_of(run: str) -> int:
@@ -98,6 +106,15 @@ class BatchStatements:
             self._add_indexes(each)
         for letter in batch.dead_letters:
             self._add_dead_letter(letter)
+        for mark in batch.marks:
+            place = (
+                mark.namespace,
+                mark.run,
+                encode_record(mark),
+                mark.marked_ms * 1000,
+                ttl_seconds(mark.retention_ms),
+            )
+            self.records.append(("mark", place))
 
     @property
     def indexes(self) -> list[Statement | list[Statement]]:

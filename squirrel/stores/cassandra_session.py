@@ -36,7 +36,8 @@ except DependencyException as error:  # no event loop (libev) for this Python
     raise ImportError(str(error)) from error
 
 IN_FLIGHT_MAX: Final = 128  # statements; beyond it Cassandra answers later, not more
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+SCHEMAS: Final = {1: "history.cql", 2: "history_2.cql"}  # what leads from the version before to this one
 RECONNECT_SECONDS: Final = 0.5
 RETRY_SECONDS_FIRST: Final = 0.05
 RETRY_SECONDS_MAX: Final = 1.0
@@ -250,7 +251,7 @@ class _Flight:
 
 
 def ensure_schema(session: Session, address: CassandraAddress) -> None:
-    """Creates keyspace and tables when the version row is not there; a role without that right only needs them made."""
+    """Creates or extends keyspace and tables unless the version row is ours; a role without that right only needs them made."""
     version = _version(session, address)
     if version is None:
         strategy = (
@@ -260,8 +261,10 @@ def ensure_schema(session: Session, address: CassandraAddress) -> None:
         )
         if address.keyspace not in session.cluster.metadata.keyspaces:
             session.execute(f"CREATE KEYSPACE IF NOT EXISTS {address.keyspace} WITH replication = {strategy}")
-        for statement in _statements():
-            session.execute(statement.replace("{keyspace}", address.keyspace))
+    if (version or 0) < SCHEMA_VERSION:
+        for step in range((version or 0) + 1, SCHEMA_VERSION + 1):
+            for statement in _statements(SCHEMAS[step]):
+                session.execute(statement.replace("{keyspace}", address.keyspace))
         version = _version(session, address)
     if version != SCHEMA_VERSION:
         raise HistoryUnavailable(
@@ -278,8 +281,8 @@ def _version(session: Session, address: CassandraAddress) -> int | None:
     return None if row is None else int(row.version)
 
 
-def _statements() -> list[str]:
-    text = files("squirrel.stores").joinpath("schema/history.cql").read_text(encoding="utf-8")
+def _statements(name: str) -> list[str]:
+    text = files("squirrel.stores").joinpath(f"schema/{name}").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("--"))
     found = (statement.strip() for statement in "\n".join(lines).split(";"))
     return [statement.replace("{options}", TABLE_OPTIONS) for statement in found if statement]

@@ -9,7 +9,8 @@ from typing import Any, Final
 from squirrel.stores.cassandra_rows import DAY_MS, HOUR_MS
 from squirrel.stores.cassandra_session import CassandraSession
 from squirrel.stores.cursors import Position
-from squirrel.stores.history import RunFilter
+from squirrel.stores.history import LetterFilter, RunFilter
+from squirrel.stores.matching import row_matches
 
 SPAN_ROWS: Final = 1000  # asked for at a time; far more than the shards and retentions of one span
 SpanName = tuple[str, str, str]  # namespace, kind, name
@@ -85,13 +86,32 @@ class Walk:
                 if position.instant_ms < oldest_ms:
                     return
                 state = row.outcome or row.seen
-                matches = where.state in (None, state) and where.event in (None, row.event)
-                yield position, state if matches else None
+                yield position, state if row_matches(where, state, row.event) else None
+
+    async def runs_of_schedule(
+        self, namespace: str, schedule_id: str, where: RunFilter, after: Position, rows_each: int
+    ) -> AsyncIterator[Position]:
+        """Every run of a schedule strictly below `after` and in the filter's time; what else it asks, only the run can tell."""
+        if where.to_ms is not None:
+            after = min(after, Position(max(0, where.to_ms), ""))
+        while found := await self.schedule_runs(namespace, schedule_id, after, rows_each):
+            for position in found:
+                if position.instant_ms < (where.from_ms or 0):
+                    return
+                yield position
+            if len(found) < rows_each:
+                return
+            after = found[-1]
 
     async def dead_letters(
-        self, namespace: str, after: Position, rows_each: int
+        self, namespace: str, where: LetterFilter, after: Position, rows_each: int
     ) -> AsyncIterator[tuple[Position, bytes]]:
-        """(where it stands, its cell) strictly below `after`."""
-        async for day, shards in self.spans((namespace, "dead", ""), after.instant_ms // DAY_MS):
+        """(where it stands, its cell) strictly below `after` and in the filter's time."""
+        if where.to_ms is not None:
+            after = min(after, Position(max(0, where.to_ms), ""))
+        oldest_ms = max(0, where.from_ms or 0)
+        async for day, shards in self.spans((namespace, "dead", ""), after.instant_ms // DAY_MS, oldest_ms // DAY_MS):
             async for position, row in self.merged("day_letters", (namespace, day), shards, after, rows_each):
+                if position.instant_ms < oldest_ms:
+                    return
                 yield position, row.record

@@ -18,11 +18,13 @@ SCAN_RUNS_MAX: Final = 20_000  # runs looked at for one filtered page or count; 
 PAGE_BYTES_MAX: Final = 8 * MIB  # bodies in one page; a page ends early rather than fill the memory
 RUN_ATTEMPTS_SHOWN_MAX: Final = 100  # the newest ones; `max_retries: -1` knows no end
 RUN_BODY_BYTES_MAX: Final = 2 * MIB  # response bodies shown with one run, newest first; older ones are left out
+SCAN_LOADED_RUNS_MAX: Final = 2_000  # of those, runs read whole because the filter asks for what only attempts know
 SUMMARY_RUNS_MAX: Final = 1000  # newest runs a summary is computed over
 PRUNE_SLICE_RUNS: Final = 500  # deleted in one transaction, so that writers are never held up for long
 EVENT_FILTER_CHARS_MAX: Final = KIB
 
 assert PAGE_ITEMS_MAX <= SCAN_RUNS_MAX, "an unfiltered page is never cut short by the scan"
+assert PAGE_ITEMS_MAX <= SCAN_LOADED_RUNS_MAX <= SCAN_RUNS_MAX, "a full page may be read whole within one scan"
 assert RUN_BODY_BYTES_MAX <= PAGE_BYTES_MAX, "one run always fits a page"
 
 
@@ -80,8 +82,24 @@ class CompletionRecord(Struct, frozen=True):
     retention_ms: int = 0
 
 
+class LetterMark(Struct, frozen=True):
+    """What a person made of a dead letter; the newest mark counts. `replayed_as` names the run that took its place."""
+
+    namespace: str
+    run: str
+    state: str  # discarded, replayed, open (a discard taken back)
+    marked_ms: int
+    reason: str = ""
+    actor: str = ""
+    replayed_as: str = ""
+    retention_ms: int = 0
+
+
 class DeadLetterRecord(Struct, frozen=True):
-    """A run that used up its attempts; `target`, `message` and `last` (its last attempt) are JSON."""
+    """A run that used up its attempts; `target`, `message` and `last` (its last attempt) are JSON.
+
+    `mark` is set by the store when it is read; it is written apart.
+    """
 
     namespace: str
     schedule_id: str
@@ -96,6 +114,12 @@ class DeadLetterRecord(Struct, frozen=True):
     message: bytes = b"null"
     last: bytes = b"{}"
     retention_ms: int = 0
+    mark: LetterMark | None = None
+
+    @property
+    def state(self) -> str:
+        """open, discarded or replayed."""
+        return self.mark.state if self.mark is not None else "open"
 
 
 class HistoryBatch(Struct, frozen=True):
@@ -104,9 +128,10 @@ class HistoryBatch(Struct, frozen=True):
     attempts: tuple[AttemptRecord, ...] = ()
     completions: tuple[CompletionRecord, ...] = ()
     dead_letters: tuple[DeadLetterRecord, ...] = ()
+    marks: tuple[LetterMark, ...] = ()
 
     def __len__(self) -> int:
-        return len(self.attempts) + len(self.completions) + len(self.dead_letters)
+        return len(self.attempts) + len(self.completions) + len(self.dead_letters) + len(self.marks)
 
 
 class RunRecord(Struct, frozen=True):
@@ -150,12 +175,38 @@ class DeadLetterPage(Struct, frozen=True):
 
 
 class RunFilter(Struct, frozen=True):
-    """Which runs: all given fields must match. `from_ms` is inclusive, `to_ms` exclusive, both of the slot."""
+    """Which runs: all given fields must match. `from_ms` is inclusive, `to_ms` exclusive, both of the slot.
+
+    `event` is exact, or with `*` at its end a beginning. `host` is the newest attempt's target without or with its port, `status`
+    what that one was answered (inclusive ends). `q` is looked for, in any case of letters, in ids, event, reason, tags, and the
+    newest attempt's error, target and answer.
+    """
 
     state: str | None = None
     event: str | None = None
     from_ms: int | None = None
     to_ms: int | None = None
+    schedule: str | None = None
+    tag: str | None = None
+    host: str | None = None
+    status: tuple[int, int] | None = None
+    q: str | None = None
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether only the whole run says if it matches."""
+        return self.tag is not None or self.host is not None or self.status is not None or self.q is not None
+
+
+class LetterFilter(Struct, frozen=True):
+    """Which dead letters: as `RunFilter`, times are of `finished_ms`; `state` is open, discarded or replayed."""
+
+    state: str | None = None
+    event: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    schedule: str | None = None
+    q: str | None = None
 
 
 class Counts(Struct, frozen=True):
@@ -222,9 +273,17 @@ class History(Protocol):
         ...
 
     async def dead_letters(
-        self, namespace: str, limit: int = PAGE_ITEMS_DEFAULT, cursor: str | None = None
+        self,
+        namespace: str,
+        where: LetterFilter | None = None,
+        limit: int = PAGE_ITEMS_DEFAULT,
+        cursor: str | None = None,
     ) -> DeadLetterPage:
-        """Runs that exhausted their retries."""
+        """Runs that exhausted their retries, each with what was made of it."""
+        ...
+
+    async def dead_letter(self, namespace: str, run_id: str) -> DeadLetterRecord | None:
+        """The dead letter of one run, as soon as the run's end is on record too."""
         ...
 
     async def counts(self, namespace: str, where: RunFilter | None = None) -> Counts:

@@ -19,6 +19,7 @@ from squirrel.stores.history import (
     PAGE_BYTES_MAX,
     PRUNE_SLICE_RUNS,
     RUN_ATTEMPTS_SHOWN_MAX,
+    SCAN_LOADED_RUNS_MAX,
     SCAN_RUNS_MAX,
     SUMMARY_RUNS_MAX,
     Counts,
@@ -26,11 +27,13 @@ from squirrel.stores.history import (
     DeadLetterRecord,
     HistoryBatch,
     HistoryUnavailable,
+    LetterFilter,
     Run,
     RunFilter,
     RunPage,
     Summary,
 )
+from squirrel.stores.matching import letter_matches, row_matches, run_matches
 from squirrel.stores.run_view import ODD_STATES, body_chars, fold, retention, seen_state, summarise, view
 from squirrel.stores.sqlite_thread import SqliteThread
 
@@ -38,6 +41,7 @@ READERS: Final = 2
 VACUUM_PAGES: Final = 1000  # returned to the file system in one step, 4 MiB
 FREE_SHARE_MAX: Final = 0.25  # of the file; below it the free pages wait for the next rows
 _EVERYTHING: Final = RunFilter()
+_EVERY_LETTER: Final = LetterFilter()
 T = TypeVar("T")
 _Found = tuple[int, Position, str]  # row key, where it stands, state
 
@@ -99,6 +103,19 @@ class SqliteHistory:
                 for letter in batch.dead_letters
             ],
         )
+        connection.executemany(
+            rows.WRITE_MARK,
+            [
+                (
+                    ns_of[mark.namespace],
+                    rows.stored_run(mark.run),
+                    mark.marked_ms,
+                    rows.encode_mark(mark),
+                    mark.marked_ms + retention(mark.retention_ms),
+                )
+                for mark in batch.marks
+            ],
+        )
         connection.execute("COMMIT")
 
     def _namespace_numbers(self, connection: sqlite3.Connection, batch: HistoryBatch) -> dict[str, int]:
@@ -107,7 +124,7 @@ class SqliteHistory:
             self._namespaces.clear()
             self._namespaces_generation = self._writer.generation
         names = {each.namespace for each in batch.attempts} | {each.namespace for each in batch.completions}
-        names |= {each.namespace for each in batch.dead_letters}
+        names |= {each.namespace for each in batch.dead_letters} | {each.namespace for each in batch.marks}
         for name in names - self._namespaces.keys():
             connection.execute("INSERT OR IGNORE INTO namespaces (name) VALUES (?)", (name,))
             number = _namespace_number(connection, name)
@@ -141,28 +158,32 @@ class SqliteHistory:
         def work(connection: sqlite3.Connection) -> RunPage:
             ns = _namespace_number(connection, namespace)
             found = _scan(connection, ns, where or _EVERYTHING, after) if ns is not None else iter(())
-            return _page(connection, namespace, found, wanted)
+            return _page(connection, namespace, found, wanted, where or _EVERYTHING)
 
         return await self._read(work)
 
     async def dead_letters(
-        self, namespace: str, limit: int = PAGE_ITEMS_DEFAULT, cursor: str | None = None
+        self,
+        namespace: str,
+        where: LetterFilter | None = None,
+        limit: int = PAGE_ITEMS_DEFAULT,
+        cursor: str | None = None,
     ) -> DeadLetterPage:
-        """Latest first."""
+        """Latest first; filters walk a bounded stretch."""
         after, wanted = decode_cursor(cursor), page_limit(limit)
 
         def work(connection: sqlite3.Connection) -> DeadLetterPage:
-            ns = _namespace_number(connection, namespace)
-            place = (ns, after.instant_ms, rows.stored_run(after.run), wanted + 1)
-            items: list[DeadLetterRecord] = []
-            size, last = 0, after
-            for finished_ms, run, record in connection.execute(rows.READ_DEAD_LETTERS, place):
-                size += len(record)
-                if len(items) == wanted or (items and size > PAGE_BYTES_MAX):
-                    return DeadLetterPage(tuple(items), encode_cursor(last))
-                items.append(rows.decode_dead_letter(record))
-                last = Position(finished_ms, rows.shown_run(run))
-            return DeadLetterPage(tuple(items))
+            return _letters(connection, _namespace_number(connection, namespace), where or _EVERY_LETTER, after, wanted)
+
+        return await self._read(work)
+
+    async def dead_letter(self, namespace: str, run_id: str) -> DeadLetterRecord | None:
+        """One letter."""
+
+        def work(connection: sqlite3.Connection) -> DeadLetterRecord | None:
+            place = (_namespace_number(connection, namespace), rows.stored_run(run_id))
+            row = connection.execute(rows.READ_DEAD_LETTER, place).fetchone()
+            return None if row is None else rows.decode_dead_letter(row[2], row[3])
 
         return await self._read(work)
 
@@ -170,14 +191,14 @@ class SqliteHistory:
         """Bounded walk."""
 
         def work(connection: sqlite3.Connection) -> Counts:
-            ns = _namespace_number(connection, namespace)
-            found = _scan(connection, ns, where or _EVERYTHING, decode_cursor(None)) if ns is not None else iter(())
+            ns, wanted = _namespace_number(connection, namespace), where or _EVERYTHING
+            found = _scan(connection, ns, wanted, decode_cursor(None)) if ns is not None else iter(())
             complete = True
             by_state: Counter[str] = Counter()
             for each in found:
                 if isinstance(each, Position):
                     complete = False
-                else:
+                elif not wanted.looks_inside or run_matches(wanted, _loaded(connection, each[0], namespace)):
                     by_state[each[2]] += 1
             return Counts(dict(by_state), complete)
 
@@ -240,16 +261,20 @@ def _scan(connection: sqlite3.Connection, ns: int, where: RunFilter, after: Posi
     if where.to_ms is not None:
         after = min(after, Position(where.to_ms, ""))
     place = (after.instant_ms, rows.stored_run(after.run), where.from_ms or 0)
-    if where.state in ODD_STATES:
+    if where.schedule is not None:
+        found = connection.execute(rows.SCAN_SCHEDULE, (ns, where.schedule, *place))
+    elif where.state in ODD_STATES:
         found = connection.execute(rows.SCAN_ODD, (ns, where.state, *place))
     else:
         found = connection.execute(rows.SCAN, (ns, *place))
+    loaded = 0
     for looked_at, (key, slot_ms, run, state, event) in enumerate(found, start=1):
         shown = seen_state(state) if isinstance(state, int) else state
         position = Position(slot_ms, rows.shown_run(run))
-        if where.state in (None, shown) and where.event in (None, event):
+        if row_matches(where, shown, event):
+            loaded += 1
             yield key, position, shown
-        if looked_at == SCAN_RUNS_MAX:
+        if looked_at == SCAN_RUNS_MAX or (where.looks_inside and loaded == SCAN_LOADED_RUNS_MAX):
             yield position
             return
 
@@ -263,7 +288,13 @@ def _page_of(connection: sqlite3.Connection, namespace: str, schedule_id: str, a
     )
 
 
-def _page(connection: sqlite3.Connection, namespace: str, found: Iterator[_Found | Position], wanted: int) -> RunPage:
+def _page(
+    connection: sqlite3.Connection,
+    namespace: str,
+    found: Iterator[_Found | Position],
+    wanted: int,
+    where: RunFilter = _EVERYTHING,
+) -> RunPage:
     items: list[Run] = []
     size = 0
     last = None
@@ -273,10 +304,38 @@ def _page(connection: sqlite3.Connection, namespace: str, found: Iterator[_Found
         if len(items) == wanted or size > PAGE_BYTES_MAX:
             assert last is not None
             return RunPage(tuple(items), encode_cursor(last))
-        items.append(_run_from(connection, connection.execute(rows.READ_RUN_BY_KEY, (each[0],)).fetchone(), namespace))
-        size += body_chars(items[-1])
+        run = _loaded(connection, each[0], namespace)
+        if where.looks_inside and not run_matches(where, run):
+            continue
+        items.append(run)
+        size += body_chars(run)
         last = each[1]
     return RunPage(tuple(items))
+
+
+def _loaded(connection: sqlite3.Connection, key: int, namespace: str) -> Run:
+    return _run_from(connection, connection.execute(rows.READ_RUN_BY_KEY, (key,)).fetchone(), namespace)
+
+
+def _letters(
+    connection: sqlite3.Connection, ns: int | None, where: LetterFilter, after: Position, wanted: int
+) -> DeadLetterPage:
+    if where.to_ms is not None:
+        after = min(after, Position(where.to_ms, ""))
+    place = (ns, after.instant_ms, rows.stored_run(after.run), where.from_ms or 0)
+    items: list[DeadLetterRecord] = []
+    size, last = 0, after
+    for looked_at, (finished_ms, run, record, mark) in enumerate(connection.execute(rows.READ_DEAD_LETTERS, place)):
+        letter = rows.decode_dead_letter(record, mark)
+        if letter_matches(where, letter):
+            size += len(record)
+            if len(items) == wanted or (items and size > PAGE_BYTES_MAX):
+                return DeadLetterPage(tuple(items), encode_cursor(last))
+            items.append(letter)
+        elif looked_at >= SCAN_LOADED_RUNS_MAX:
+            return DeadLetterPage(tuple(items), encode_cursor(last))
+        last = Position(finished_ms, rows.shown_run(run))
+    return DeadLetterPage(tuple(items))
 
 
 def _prune_slice(connection: sqlite3.Connection, now_ms: int) -> tuple[int, int]:
@@ -285,6 +344,7 @@ def _prune_slice(connection: sqlite3.Connection, now_ms: int) -> tuple[int, int]
     connection.executemany("DELETE FROM attempts WHERE key = ?", keys)
     connection.executemany("DELETE FROM runs WHERE key = ?", keys)
     letters = connection.execute(rows.EXPIRED_DEAD_LETTERS, (now_ms, PRUNE_SLICE_RUNS)).rowcount
+    connection.execute(rows.EXPIRED_MARKS, (now_ms,))  # few: people made them, one by one or by one operation
     connection.execute("COMMIT")
     return len(keys), letters
 

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord
+from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, LetterMark
 from squirrel.stores.run_view import ODD_STATES, RunFold
 
 HOUR_MS: Final = 3_600_000
@@ -60,17 +60,35 @@ WHERE ns = ? AND (slot_ms, run) < (?, ?) AND slot_ms >= ? ORDER BY slot_ms DESC,
 SCAN_SCHEDULE: Final = SCAN.replace("WHERE ns = ?", "WHERE ns = ? AND schedule = ?")
 SCAN_ODD: Final = SCAN.replace("WHERE ns = ?", "WHERE ns = ? AND odd = ?")
 READ_DEAD_LETTERS: Final = """
-SELECT finished_ms, run, record FROM dead_letters
-WHERE ns = ? AND (finished_ms, run) < (?, ?) ORDER BY finished_ms DESC, run DESC LIMIT ?
+SELECT finished_ms, run, record, (SELECT mark FROM letter_marks WHERE letter_marks.ns = dead_letters.ns
+  AND letter_marks.run = dead_letters.run) FROM dead_letters
+WHERE ns = ? AND (finished_ms, run) < (?, ?) AND finished_ms >= ? ORDER BY finished_ms DESC, run DESC
+"""
+READ_DEAD_LETTER: Final = (
+    READ_DEAD_LETTERS.partition("WHERE ns = ?")[0].rstrip() + " WHERE dead_letters.ns = ? AND dead_letters.run = ?"
+)
+WRITE_MARK: Final = """
+INSERT INTO letter_marks (ns, run, marked_ms, mark, expires_ms) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT (ns, run) DO UPDATE SET marked_ms = excluded.marked_ms, mark = excluded.mark, expires_ms = excluded.expires_ms
+WHERE excluded.marked_ms >= marked_ms
 """
 EXPIRED_RUNS: Final = "SELECT key FROM runs WHERE expires_hour <= ? LIMIT ?"
 EXPIRED_DEAD_LETTERS: Final = (
     "DELETE FROM dead_letters WHERE rowid IN (SELECT rowid FROM dead_letters WHERE expires_ms <= ? LIMIT ?)"
 )
 
+EXPIRED_MARKS: Final = "DELETE FROM letter_marks WHERE expires_ms <= ?"
+
 _decode_tags = msgspec.json.Decoder(tuple[str, ...]).decode
-encode_dead_letter = msgspec.msgpack.Encoder().encode
-decode_dead_letter = msgspec.msgpack.Decoder(DeadLetterRecord).decode
+encode_dead_letter = encode_mark = msgspec.msgpack.Encoder().encode
+decode_mark = msgspec.msgpack.Decoder(LetterMark).decode
+_decode_letter = msgspec.msgpack.Decoder(DeadLetterRecord).decode
+
+
+def decode_dead_letter(record: bytes, mark: bytes | None) -> DeadLetterRecord:
+    """A letter with what was made of it."""
+    letter: DeadLetterRecord = _decode_letter(record)
+    return letter if mark is None else msgspec.structs.replace(letter, mark=decode_mark(mark))
 
 
 def stored_run(run: str) -> bytes | str:

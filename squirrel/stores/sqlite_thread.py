@@ -17,7 +17,8 @@ from typing import Final, TypeVar
 
 from squirrel.stores.history import HistoryRejects, HistoryUnavailable
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
+SCHEMAS: Final = {1: "history.sql", 2: "history_2.sql"}  # what leads from the version before to this one
 _OPEN_TRIES: Final = 20
 _OPEN_PAUSE_SECONDS: Final = 0.02  # two processes that create the same file at once: one waits for the other
 _CACHE_KIB: Final = 32 * 1024
@@ -142,17 +143,18 @@ class SqliteThread:
 
 
 def ensure_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Creates the tables once. Raises HistoryUnavailable for a file of a later release."""
-    if _version(connection) is None:
+    """Creates the tables once, and takes a file of an earlier release further. Raises HistoryUnavailable for a later one's."""
+    if (_version(connection) or 0) < SCHEMA_VERSION:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for statement in _statements():
-                connection.execute(statement)
+            for version in range((_version(connection) or 0) + 1, SCHEMA_VERSION + 1):
+                for statement in _statements(SCHEMAS[version]):
+                    connection.execute(statement)
         except BaseException:
             connection.rollback()
             raise
         connection.commit()
-    version = _version(connection)
+    version = _version(connection) or 0
     if version != SCHEMA_VERSION:
         raise HistoryUnavailable(
             f"history file {path} has schema version {version}, this release reads {SCHEMA_VERSION}: "
@@ -167,7 +169,7 @@ def _version(connection: sqlite3.Connection) -> int | None:
     return int(row[0])
 
 
-def _statements() -> list[str]:
-    text = files("squirrel.stores").joinpath("schema/history.sql").read_text(encoding="utf-8")
+def _statements(name: str) -> list[str]:
+    text = files("squirrel.stores").joinpath(f"schema/{name}").read_text(encoding="utf-8")
     lines = (line for line in text.splitlines() if not line.startswith("--"))
     return [statement.strip() for statement in "\n".join(lines).split(";") if statement.strip()]

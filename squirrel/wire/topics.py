@@ -105,6 +105,10 @@ class Topics(Struct, frozen=True):
     def definitions(self) -> str:
         return self.named("squirrel.definitions")
 
+    @property
+    def operations(self) -> str:
+        return self.named("squirrel.operations")
+
 
 @lru_cache(maxsize=1)
 def topic_files() -> tuple[TopicFile, ...]:

@@ -6,7 +6,7 @@ import uuid
 from typing import Any
 
 from squirrel.model.ids import run_id
-from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch
+from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch, LetterMark
 
 SLOT_MS = 1_800_000_000_000
 DAY_MS = 86_400_000
@@ -92,9 +92,16 @@ def dead_letter(schedule: str, slot_ms: int = SLOT_MS, **more: Any) -> DeadLette
     return DeadLetterRecord(namespace=namespace, schedule_id=schedule, slot_ms=slot_ms, **{**fields, **more})
 
 
-def batch(*records: AttemptRecord | CompletionRecord | DeadLetterRecord) -> HistoryBatch:
+def mark(schedule: str, slot_ms: int = SLOT_MS, state: str = "discarded", **more: Any) -> LetterMark:
+    namespace = more.pop("namespace", None) or own_namespace()
+    fields: dict[str, Any] = {"marked_ms": slot_ms + 60_000, "reason": "a test order", "actor": "ops"}
+    return LetterMark(namespace=namespace, run=run_of(schedule, slot_ms, namespace), state=state, **{**fields, **more})
+
+
+def batch(*records: AttemptRecord | CompletionRecord | DeadLetterRecord | LetterMark) -> HistoryBatch:
     return HistoryBatch(
         attempts=tuple(each for each in records if isinstance(each, AttemptRecord)),
         completions=tuple(each for each in records if isinstance(each, CompletionRecord)),
         dead_letters=tuple(each for each in records if isinstance(each, DeadLetterRecord)),
+        marks=tuple(each for each in records if isinstance(each, LetterMark)),
     )

@@ -191,7 +191,7 @@ async def test_tables_are_as_promised(cassandra: str) -> None:
 
     found = await asyncio.to_thread(tables)
     del found["schema_version"]
-    assert set(found) == {"run", "runs_by_schedule", "runs_by_hour", "dead_letters", "spans"}
+    assert set(found) == {"run", "runs_by_schedule", "runs_by_hour", "dead_letters", "letter_marks", "spans"}
     assert all(each.endswith("TimeWindowCompactionStrategy") for each in found.values())
 
 

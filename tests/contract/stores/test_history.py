@@ -240,7 +240,7 @@ async def test_dead_letters_are_paged_latest_first(history: History) -> None:
     got = []
     cursor = None
     while True:
-        page = await history.dead_letters(own_namespace(), 5, cursor)
+        page = await history.dead_letters(own_namespace(), None, 5, cursor)
         got += page.items
         cursor = page.next_cursor
         if cursor is None:

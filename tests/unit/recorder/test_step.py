@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from squirrel.model.limits import INSTANT_MS_MAX
 from squirrel.recorder.step import Kind, attempt_of, batch_of, completion_of, dead_letter_of, read
-from squirrel.stores.history import HistoryBatch
+from squirrel.stores.history import HistoryBatch, LetterMark
 from squirrel.wire.public import decode_refused
 from tests.unit.recorder.records import SLOT_MS, completion, dead_letter, records, result
 
@@ -123,3 +123,21 @@ def test_a_batch_holds_each_noun_in_its_place() -> None:
     assert [len(each) for each in (batch.attempts, batch.completions, batch.dead_letters)] == [2, 1, 1]
     assert len(batch) == 4
     assert batch_of([]) == HistoryBatch()
+
+
+def test_what_was_made_of_a_dead_letter() -> None:
+    said = {
+        "mark": "discarded",
+        "run": "run_1",
+        "schedule_id": "s",
+        "namespace": "n",
+        "at": "",
+        "at_ms": 7,
+        "reason": "old",
+    }
+    (item,), poison = read(records("d", msgspec.json.encode(said)), "dead-letters")
+    assert not poison
+    assert item.noun == LetterMark("n", "run_1", "discarded", 7, "old")
+    assert batch_of([item]).marks == (item.noun,)
+    _, (refused,) = read(records("d", msgspec.json.encode(said | {"mark": "burnt"})), "dead-letters")
+    assert refused.field == "mark"

@@ -12,7 +12,9 @@ from squirrel.intake import Accepted, InboxRecord, Surroundings, decide
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX, RECORD_BYTES_MAX
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.wire.documents.route import read_route_value
-from squirrel.wire.public import decode_completion, decode_dead_letter, decode_refused, decode_result
+from squirrel.wire.letter_marks import decode_letter_record
+from squirrel.wire.operations import decode_operation
+from squirrel.wire.public import decode_completion, decode_refused, decode_result
 from squirrel.wire.records import (
     Command,
     Execution,
@@ -28,7 +30,8 @@ EXAMPLES = [(file.noun, file.topic, example) for file in topic_files() for examp
 JSON_NOUNS: dict[str, Any] = {
     "Result": decode_result,
     "Completion": decode_completion,
-    "DeadLetter": decode_dead_letter,
+    "DeadLetter or DeadLetterMark": decode_letter_record,
+    "StoredOperation": decode_operation,
     "RefusedRecord": decode_refused,
     "definition": read_route_value,
     "object": json.loads,
