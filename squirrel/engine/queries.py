@@ -7,7 +7,7 @@ import heapq
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from squirrel.engine.upcoming import upcoming_runs
+from squirrel.engine.upcoming import crowd, upcoming_runs
 from squirrel.model.limits import PAGE_ITEMS_MAX
 from squirrel.model.schedule import LIVE, Row, State, decode_row
 from squirrel.streams.timeline.keys import EVENT_KIND, RUN_KIND, STATE_KIND, TAG_KIND, s_key, x_entry, x_prefix
@@ -15,6 +15,7 @@ from squirrel.wire.owner_link import (
     Answer,
     Ask,
     Await,
+    Crowd,
     Decided,
     FindRun,
     Found,
@@ -72,6 +73,8 @@ async def _answer(parts: EngineParts, owners: Mapping[int, Owner], ask: Ask) -> 
         return await _list(parts, list(owners), ask)
     if isinstance(ask, FindRun):
         return _find_run(parts, list(owners), ask)
+    if isinstance(ask, Crowd):
+        return await crowd(parts, list(owners), ask)
     if isinstance(ask, Upcoming):
         return await upcoming_runs(parts, list(owners), ask)
     assert isinstance(ask, GetStats)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Final
 
 from squirrel.engine.slots import slot_after
 from squirrel.model.limits import UPCOMING_ROW_SLOTS_MAX, UPCOMING_ROWS_MAX, UPCOMING_SLOTS_MAX
-from squirrel.model.schedule import Row, State, decode_row, is_recurring
+from squirrel.model.schedule import Row, State, decode_row, decode_row_head, is_recurring
 from squirrel.recurrence import RuleError, spread_offset_ms
 from squirrel.streams.timeline.keys import TIMELINE_PREFIX, d_due_ms, d_s_key, d_start, s_key_parts
-from squirrel.wire.owner_link import Buckets, Upcoming
+from squirrel.wire.owner_link import Buckets, Crowd, Upcoming
 
 if TYPE_CHECKING:
     from squirrel.engine.owner import EngineParts
 
 SCAN_PAGE: Final = 200
+CROWD_SAMPLE_MAX: Final = 50
 UPCOMING_SECONDS_MAX: Final = 2.0  # the gateway waits five
 STRETCH_SECONDS: Final = 0.002  # firing goes on after it
 
@@ -73,6 +74,31 @@ async def upcoming_runs(parts: EngineParts, partitions: Iterable[int], ask: Upco
         if row is not None:
             _expand(parts, row, count)
     return count.answer()
+
+
+async def crowd(parts: EngineParts, partitions: Iterable[int], ask: Crowd) -> Buckets:
+    """How many schedules have their next run within, by the timeline's keys alone.
+
+    Finished schedules stand there too, until their retention ends; a sample of the rows says what share of the keys is live.
+    """
+    total = 0.0
+    for partition in partitions:
+        keys: list[bytes] = []
+        after = d_start(ask.from_ms)
+        while parts.store.is_open(partition) and total + len(keys) < ask.limit:
+            page = [key for key, _ in parts.store.scan(partition, TIMELINE_PREFIX, after, SCAN_PAGE)]
+            inside = [key for key in page if d_due_ms(key) < ask.to_ms]
+            keys += [key for key in inside if s_key_parts(d_s_key(key))[0] == ask.namespace]
+            if len(inside) < SCAN_PAGE:
+                break
+            after = inside[-1]
+            await asyncio.sleep(0)
+        if keys and parts.store.is_open(partition):
+            sample = keys[:: -(-len(keys) // CROWD_SAMPLE_MAX)]
+            rows = parts.store.get_many(partition, [d_s_key(key) for key in sample])
+            live = sum(row is not None and decode_row_head(row).state is State.ACTIVE for row in rows)
+            total += len(keys) * live / len(sample)
+    return Buckets({}, {}, round(total), total < ask.limit)
 
 
 def _rows(parts: EngineParts, partitions: Iterable[int], ask: Upcoming) -> Iterator[Row | None]:

@@ -19,6 +19,7 @@ from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
 from squirrel.gateway.compat.openapi import rrule_yaml
 from squirrel.gateway.compat.table import foreign_routes, seed_of, unauthorized
+from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.docs_page import docs_page
@@ -102,7 +103,10 @@ def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
     book, writes = RouteBook(deps.definitions), Writes(commands, link)
     calendars = CalendarBook(deps.definitions)
     keys, templates = IdempotencyKeys(), TemplateBook(deps.definitions)
-    return Parts(deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, keys, calendars, templates)
+    crowding = Crowding(deps.clock, link, deps.settings.crowded_minute_runs)
+    return Parts(
+        deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, keys, calendars, templates, crowding
+    )
 
 
 def _handlers(
@@ -112,7 +116,7 @@ def _handlers(
     schedules = Schedules(parts)
     return Handlers(
         schedules=schedules,
-        batch=Batch(schedules, writes, deps.clock),
+        batch=Batch(schedules, writes, parts.crowding, deps.clock),
         runs=Runs(RunParts(deps.clock, deps.new_id, deps.history, link, lookups, writes, settings.targets)),
         routes=Routes(deps.clock, definitions, parts.routes, deps.definitions, settings.targets),
         status=Status(deps, link, writer, meters),

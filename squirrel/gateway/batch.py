@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 
 from squirrel.gateway.call import Call
+from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.idempotency import key_reused
 from squirrel.gateway.outcomes import DONE, problem_of
 from squirrel.gateway.problems import Answered, of_refused, of_unavailable
@@ -17,7 +18,7 @@ from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Refused, Unavailable
 from squirrel.wire.documents import answer_json, parse_batch
-from squirrel.wire.owner_link import CONFLICT, PARKED, Decided
+from squirrel.wire.owner_link import CONFLICT, CREATED, PARKED, Decided
 
 READ_AT_ONCE: Final = 50  # items between two breaths, so that single calls do not wait for a whole batch to be read
 
@@ -33,9 +34,10 @@ class _Item(NamedTuple):
 class Batch:
     """The handler of `:batch`."""
 
-    def __init__(self, schedules: Schedules, writes: Writes, clock: Clock) -> None:
+    def __init__(self, schedules: Schedules, writes: Writes, crowding: Crowding, clock: Clock) -> None:
         self._schedules = schedules
         self._writes = writes
+        self._crowding = crowding
         self._clock = clock
 
     async def create(self, call: Call) -> Response:
@@ -79,7 +81,17 @@ class Batch:
                 results[item.place] = _failed(item.order.command.id, problem)
             return
         for item, decided in zip(items, outcomes, strict=True):
-            results[item.place] = _result(item, decided, keyed=keyed)
+            results[item.place] = result = _result(item, decided, keyed=keyed)
+            if decided is not None and decided.code == CREATED and (crowded := await self._crowded(item, decided)):
+                result["warnings"] = [*result.get("warnings", ()), *crowded]
+
+    async def _crowded(self, item: _Item, decided: Decided) -> list[str]:
+        """A plain one-shot says by itself when it is due, so its row need not be read again."""
+        command = item.order.command
+        when = command.spec.when if command.spec is not None else None
+        if when is not None and when.at_ms is not None and not when.spread_seconds and not when.exclude:
+            return await self._crowding.warnings_at(command.namespace, when.at_ms)
+        return await self._crowding.warnings(command.namespace, decided)
 
 
 def _result(item: _Item, decided: Decided | None, *, keyed: bool) -> dict[str, Any]:

@@ -36,6 +36,7 @@ class GatewaySettings:
     retry_seconds: float = 1.0  # RETRY_TIME of the seeds
     pending_window_minutes: int = 10  # PREQUEUER_EVENT_TIMEFRAME_MINUTES: how far ahead the RRule seed lists events
     n8n_base_url: str = "http://localhost:5678"  # where the Workflow seed's n8n_workflow targets are
+    crowded_minute_runs: int = 1_000  # a create whose minute holds more is warned; 0: never
     write_seconds: float = WRITE_SECONDS_MAX
     outcome_seconds: float = OUTCOME_SECONDS_MAX
     requests_max: int = REQUESTS_IN_FLIGHT_MAX

@@ -10,6 +10,7 @@ import msgspec
 from starlette.responses import Response
 
 from squirrel.gateway.call import Call
+from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.deps import GatewaySettings
 from squirrel.gateway.idempotency import IdempotencyKeys, key_reused
 from squirrel.gateway.listing import list_rows
@@ -55,6 +56,7 @@ class Parts:
     keys: IdempotencyKeys
     calendars: CalendarBook
     templates: TemplateBook
+    crowding: Crowding
 
 
 class Schedules:
@@ -106,7 +108,7 @@ class Schedules:
         decided = await parts.writes.send(self.create_order(new, call.namespace, now_ms), wait=not call.respond_async)
         if decided is not None and decided.code == CONFLICT and key is not None and new.id.startswith("idem_"):
             raise key_reused()
-        response = answer(new.id, decided, new.warnings)
+        response = answer(new.id, decided, new.warnings + await parts.crowding.warnings(call.namespace, decided))
         if key is not None:
             parts.keys.remember(call.namespace, key, content)
         return response
@@ -163,7 +165,8 @@ class Schedules:
             decided = await parts.writes.send(Order(command, located.partition), wait=not call.respond_async)
             again = decided is not None and decided.code == STALE_REVISION and wanted is None
             if not again or attempt == PATCH_TRIES_MAX - 1:
-                return answer(schedule_id, decided, changed.warnings)
+                crowded = await parts.crowding.warnings(call.namespace, decided)
+                return answer(schedule_id, decided, changed.warnings + crowded)
             located = await parts.lookups.get(call.namespace, schedule_id)
         raise AssertionError("the last attempt returns")
 

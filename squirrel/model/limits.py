@@ -24,6 +24,7 @@ GROUP_CHARS_MAX: Final = 255
 URL_CHARS_MAX: Final = 8 * KIB
 TARGET_HEADERS_MAX: Final = 64
 TARGET_HEADER_BYTES_MAX: Final = 8 * KIB  # one header, name and value
+TARGET_CONFIG_BYTES_MAX: Final = 64 * KIB  # of a target type beyond http and kafka; rides in every execution
 FALLBACKS_MAX: Final = 8
 PARENTS_MAX: Final = 64  # of one `after`; children of one parent have no limit
 EXCLUDES_MAX: Final = 1000
@@ -51,6 +52,10 @@ RETENTION_MS_MAX: Final = 3650 * 86_400_000
 PARK_MS: Final = 60_000  # how long a change waits for the create it belongs to
 NO_ROUTE_MS: Final = 5_000  # how long a due run waits for a route that is being written at the same moment
 MISSED_GRACE_MS: Final = 1_000  # a slot this late is ordinary work of a busy second, not a missed one
+ONCE_PICKED_UP_MS_MAX: Final = 900_000  # an at_most_once execution that no executor took within this is not called
+ONCE_ANSWER_MS: Final = 60_000  # beyond that and its timeout, for the result to arrive before the outcome is unknown
+COMPLETION_SECONDS_DEFAULT: Final = 3600  # an asynchronous target's promise, when it does not say
+COMPLETION_SECONDS_MAX: Final = 366 * 86_400
 RETRY_AFTER_MS_MAX: Final = 86_400_000  # a receiver cannot postpone us for ever
 
 # --- what one call to the API may hold ---------------------------------------------------------------------------
@@ -77,6 +82,7 @@ UPCOMING_ROWS_MAX: Final = 50_000  # looked at for one answer about what is comi
 UPCOMING_SLOTS_MAX: Final = 100_000  # expanded for one such answer
 UPCOMING_ROW_SLOTS_MAX: Final = 1_500  # of one schedule: a day of a rule that runs every minute
 UPCOMING_BUCKETS_MAX: Final = 1_500
+CROWD_COUNTED_MAX: Final = 3_000  # schedules counted in one minute before a create is warned of it
 LISTENERS_MAX: Final = 10_000  # schedules with `on_event`, per namespace
 ROW_BYTES_MAX: Final = 900 * KIB  # what the changelog takes in one record
 

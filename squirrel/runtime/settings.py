@@ -69,6 +69,7 @@ class Settings(BaseModel):
     emit_ahead_ms: int = Field(ge=0, le=10_000)
     max_retries: int = Field(ge=-1)
     retry_initial_seconds: float = Field(ge=0)
+    crowded_minute_runs: int = Field(ge=0, le=1_000_000)
     pending_window_minutes: int = Field(ge=1, le=1440)
     n8n_base_url: str = Field(pattern=r"^https?://[!-~]+$")
     worker: str = Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")

@@ -66,7 +66,16 @@ class Upcoming(Struct, frozen=True, array_like=True, tag="upcoming"):
     top: int = 5
 
 
-Ask = Await | Get | FindRun | ListRows | GetStats | Upcoming
+class Crowd(Struct, frozen=True, array_like=True, tag="crowd"):
+    """How many schedules of a namespace have their next run in [from, to): `Buckets.schedules`, at most about `limit`."""
+
+    namespace: str
+    from_ms: int
+    to_ms: int
+    limit: int
+
+
+Ask = Await | Get | FindRun | ListRows | GetStats | Upcoming | Crowd
 
 
 class Decided(Struct, frozen=True, array_like=True, tag="decided"):

@@ -71,6 +71,7 @@ class GatewayService:
                 retry_seconds=settings.retry_initial_seconds,
                 pending_window_minutes=settings.pending_window_minutes,
                 n8n_base_url=settings.n8n_base_url,
+                crowded_minute_runs=settings.crowded_minute_runs,
             ),
             new_writer=lambda: writer_of(context),
             directory=self.directory,
