@@ -11,7 +11,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from squirrel.engine import step
 from squirrel.engine.outcomes import Outcomes
@@ -25,7 +25,7 @@ from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
 from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.listeners import Listener
 from squirrel.wire.partitioner import partition_of
-from squirrel.wire.public import Completion, DeadLetter, cloud_event_headers, encode_public, refused_record
+from squirrel.wire.public import Completion, DeadLetter, Result, cloud_event_headers, encode_public, refused_record
 from squirrel.wire.records import Command, Undecodable, decode_command, encode_command, encode_execution
 
 Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
@@ -40,6 +40,14 @@ class Writer(Protocol):
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         """All records of one partition, acknowledged by all in-sync replicas; the offset of the last."""
         ...
+
+
+class Poison(NamedTuple):
+    """A record that cannot be decoded; it has offset, key and value."""
+
+    topic: str
+    record: Any
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +124,12 @@ class Owner:
     async def take_commands(self, records: Sequence[Any]) -> None:
         """Apply one batch of the commands topic; durable when it returns."""
         commands: list[tuple[int, Command]] = []
-        poison: list[tuple[Any, str]] = []
+        poison: list[Poison] = []
         for record in records:
             try:
                 commands.append((record.offset, decode_command(record.value)))
             except Undecodable as error:
-                poison.append((record, str(error)))
+                poison.append(Poison(self.parts.topics.commands, record, str(error)))
         async with self.lock:
             work = self._work()
             self._load(work, [s_key(command.namespace, command.id) for _, command in commands])
@@ -134,12 +142,12 @@ class Owner:
     async def take_results(self, records: Sequence[Any], decode: Callable[[bytes], Any]) -> None:
         """Apply one batch of the results topic; durable when it returns."""
         results: list[Any] = []
-        poison: list[tuple[Any, str]] = []
+        poison: list[Poison] = []
         for record in records:
             try:
                 results.append(decode(record.value or b""))
             except (ValueError, RecursionError) as error:
-                poison.append((record, f"not a result: {error}"))
+                poison.append(Poison(self.parts.topics.results, record, f"not a result: {error}"))
         async with self.lock:
             work = self._work()
             self._load(work, [s_key(result.namespace, result.schedule_id) for result in results])
@@ -195,7 +203,7 @@ class Owner:
         for key, value in zip(distinct, self.parts.store.get_many(self.partition, distinct), strict=True):
             work.load(key, decode_row(value) if value is not None else None)
 
-    async def _carry_out(self, work: Work, poison: Sequence[tuple[Any, str]]) -> None:
+    async def _carry_out(self, work: Work, poison: Sequence[Poison]) -> None:
         """Steps 2 to 4 of the write order."""
         changes, log = self._changes(work)
         outgoing = self._outgoing(work, poison)
@@ -205,12 +213,14 @@ class Owner:
         if not changes:
             return
         changelog_offset = await self.parts.writer.append(self.parts.topics.changelog, self.partition, log)
+        if work.once:  # after the log: a crash in between leaves an unknown outcome, and never a second call
+            records = [(each.schedule.encode(), encode_execution(each), ()) for each in work.once]
+            await self.parts.writer.append(self.parts.topics.executions, self.partition, records)
         self.parts.store.apply(
             self.partition,
             changes,
             wall_ms=work.now_ms,
             changelog_offset=changelog_offset,
-            logged=False,
         )
         self._count(work, poison)
         self._wake_for(work)
@@ -230,7 +240,7 @@ class Owner:
             log.append((key, value, ()))
         return changes, log
 
-    def _outgoing(self, work: Work, poison: Sequence[tuple[Any, str]]) -> dict[tuple[str, int], list[Record]]:
+    def _outgoing(self, work: Work, poison: Sequence[Poison]) -> dict[tuple[str, int], list[Record]]:
         topics = self.parts.topics
         outgoing: dict[tuple[str, int], list[Record]] = defaultdict(list)
         if work.executions:
@@ -241,6 +251,8 @@ class Owner:
             outgoing[topics.completions, self.partition] = [completion_record(item) for item in work.completions]
         if work.dead_letters:
             outgoing[topics.dead_letters, self.partition] = [dead_letter_record(item) for item in work.dead_letters]
+        if work.results:
+            outgoing[topics.results, self.partition] = [attempt_record(item) for item in work.results]
         for order in work.orders:
             number = partition_of(order.namespace, order.home or order.id, self.parts.partitions)
             if order.op == "place" and number == self.partition:
@@ -253,16 +265,16 @@ class Owner:
             value = encode_command(refusal.command)
             record = refused_record(refusal.code, refusal.field, refusal.detail, refusal.command.source, value)
             outgoing[refused].append((refusal.command.id.encode(), record, ()))
-        for record, reason in poison:
-            source = (record.topic, record.partition, record.offset)
+        for topic, record, reason in poison:
+            source = (topic, self.partition, record.offset)
             outgoing[refused].append(
                 (record.key or b"", refused_record("poison", "", reason, source, record.value), ())
             )
         return outgoing
 
-    def _count(self, work: Work, poison: Sequence[tuple[Any, str]]) -> None:
+    def _count(self, work: Work, poison: Sequence[Poison]) -> None:
         counters = self.parts.counters
-        counters.executions += len(work.executions)
+        counters.executions += len(work.executions) + len(work.once)
         counters.completions += len(work.completions)
         counters.dead_letters += len(work.dead_letters)
         counters.refused += len(work.refusals)
@@ -283,7 +295,7 @@ class Owner:
         """Once a minute, note that the local copy was current: an idle partition must not look older than its changelog."""
         now_ms = self.parts.clock.now_ms()
         if self.active and now_ms - self.parts.store.meta(self.partition).wall_ms > ALIVE_MS:
-            self.parts.store.apply(self.partition, (), wall_ms=now_ms)
+            self.parts.store.note_current(self.partition, now_ms)
 
     def leave(self) -> None:
         """The partition goes to another owner: nothing more is emitted, whoever waits asks there."""
@@ -302,6 +314,15 @@ def completion_record(completion: Completion) -> Record:
         completion.finished_ms,
     )
     return completion.schedule_id.encode(), encode_public(completion), headers
+
+
+def attempt_record(result: Result) -> Record:
+    """The record of an attempt that no executor reports: as `executor/results.py` writes it."""
+    event_id = f"{result.run}/{result.attempt}"
+    headers = cloud_event_headers(
+        "attempt.finished", result.namespace, result.schedule_id, event_id, result.finished_ms
+    )
+    return result.schedule_id.encode(), encode_public(result), headers
 
 
 def dead_letter_record(letter: DeadLetter) -> Record:

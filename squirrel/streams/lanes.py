@@ -89,6 +89,7 @@ class LaneSettings:
     rebalance_seconds: float = 30.0
     commit_seconds: float = COMMIT_SECONDS_DEFAULT
     fetch_wait_ms: int = 50
+    bare_records: bool = False  # lanes are handed records without topic and partition (`lean_consumer.py`), for speed
     fetch_bytes_min: int = 1  # a broker answers below it only after `fetch_wait_ms`: for stages that nobody waits for
     batch_records_max: int = BATCH_RECORDS_MAX_DEFAULT
 

@@ -22,6 +22,7 @@ from faust.transport.drivers import aiokafka as driver
 from mode import Service
 
 from squirrel.streams.lanes import PARTITION_FETCH_BYTES, Committed, TopicPartition
+from squirrel.streams.lean_consumer import LeanConsumer
 
 FETCH_SECONDS = 1.0  # how long one hand-over waits for records before it looks whether it should stop
 T = TypeVar("T")
@@ -37,7 +38,8 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> aiokafka.AIOKafkaConsumer:
         settings = self.app.settings
         self._assignor = self.app.assignor
-        return aiokafka.AIOKafkaConsumer(
+        kind = LeanConsumer if settings.bare_records else aiokafka.AIOKafkaConsumer
+        return kind(
             client_id=settings.client_id,
             group_id=settings.group,
             group_instance_id=settings.instance_id,

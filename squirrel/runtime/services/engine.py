@@ -99,6 +99,7 @@ class EngineService:
             group=group_of(self.settings, "engine"),
             brokers=self.settings.kafka,
             client_id=name,
+            bare_records=True,
             lanes={self.topics.commands: self.engine.take_commands, self.topics.results: self.engine.take_results},
             datadir=self.folder / "faust",
             clock=self.context.clock,
@@ -144,13 +145,14 @@ class EngineService:
         done = {"recovery_done": sum(each[0] for each in running), "recovery_total": sum(each[1] for each in running)}
         return {**stats_of(self.parts, self.engine.owners).values, **done}
 
-    async def _recover(self, partition: int) -> None:
+    async def _recover(self, partition: int) -> int:
         began = self.context.clock.monotonic()
         recovered = await self.recovery.recover(partition)
         seconds = self.context.clock.monotonic() - began
         self.context.log.info(
             "partition recovered", partition=partition, records=recovered.records, seconds=round(seconds, 3)
         )
+        return recovered.epoch
 
     def _definition_changed(self, key: bytes, value: bytes | None) -> None:
         namespace, kind, name = [*key.decode("utf-8", "replace").split("/", 2), "", ""][:3]

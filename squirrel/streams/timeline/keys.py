@@ -4,7 +4,8 @@
     W ns 00 parent 00 child                  who waits for the parent, on which outcome   in the changelog, likewise
     D due(8 BE) ns 00 id                     the timeline, derived from S             local
     X ns 00 kind value 00 inverted_ms(8) id  lists, newest first, derived from S      local
-    M                                        marker: this changelog has been used     in the changelog only
+    M                                        marker: the id of this changelog         in the changelog only
+    E                                        marker: an owner took over               in the changelog only
     C                                        cursor, wall clock, changelog offset     local
 
 D has no value: it is written and removed in the same batch as its S row, so a revision beside it could never differ.
@@ -25,6 +26,7 @@ EVENT_KIND: Final = b"e"
 RUN_KIND: Final = b"r"  # open runs, so that a run can be found without its schedule
 META_KEY: Final = b"C"
 MARKER_KEY: Final = b"M"
+TAKEN_KEY: Final = b"E"
 TIMELINE_PREFIX: Final = b"D"
 _DUE: Final = Struct(">Q").pack
 _DUE_OF: Final = Struct(">Q").unpack_from
@@ -33,7 +35,7 @@ _INVERTED_MAX: Final = 2**63 - 1
 
 def s_key(namespace: str, schedule_id: str) -> bytes:
     """The key of a schedule's row, locally and in the changelog."""
-    return b"S%b\0%b" % (namespace.encode(), schedule_id.encode())
+    return s_prefix(namespace) + schedule_id.encode()
 
 
 def s_key_parts(key: bytes) -> tuple[str, str]:
@@ -42,6 +44,7 @@ def s_key_parts(key: bytes) -> tuple[str, str]:
     return namespace.decode(), schedule_id.decode()
 
 
+@lru_cache(maxsize=1024)
 def s_prefix(namespace: str) -> bytes:
     """All rows of a namespace, by id."""
     return b"S%b\0" % namespace.encode()
@@ -64,7 +67,7 @@ def w_child(key: bytes) -> str:
 
 def d_key(due_ms: int, namespace: str, schedule_id: str) -> bytes:
     """Where the timeline holds a schedule. An instant before 1970 stands at 0: it is due all the same."""
-    return b"D%b%b\0%b" % (_DUE(max(due_ms, 0)), namespace.encode(), schedule_id.encode())
+    return b"D" + _DUE(due_ms if due_ms > 0 else 0) + s_prefix(namespace)[1:] + schedule_id.encode()
 
 
 def d_start(due_ms: int) -> bytes:
