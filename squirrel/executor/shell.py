@@ -232,11 +232,11 @@ class Executor:
     async def _set_aside(self, owned: Partition, record: Any, reason: str) -> None:
         parts = self.parts
         self.counters.poison += 1
-        source = (record.topic, record.partition, record.offset)
+        source = (parts.executions, owned.number, record.offset)
         value = refused_record("poison", "", reason, source, record.value)
         await parts.append(parts.refused, owned.number % parts.refused_partitions, [(record.key or b"", value, [])])
         owned.finished.finish(record.offset)
-        parts.log.warning("set aside", topic=record.topic, partition=owned.number, offset=record.offset, reason=reason)
+        parts.log.warning("set aside", topic=parts.executions, partition=owned.number, offset=record.offset, reason=reason)
 
     def _know(self, target: Target) -> tuple[str, dict[str, Any]]:
         if len(self._targets) >= TARGETS_KNOWN_MAX:
