@@ -23,19 +23,15 @@ class Change(NamedTuple):
 def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes, bytes | None]) -> list[Change]:
     """Changes for (key, value) records in log order.
 
-    `old` maps every S key among them to the value the store holds (None: no row). A key that comes twice is chained: its second
-    change removes what its first one added. Records that are neither S nor W (the marker) change nothing.
+    `old` maps every S key among them to the value the store holds (None: no row). Of a key that comes twice only the last
+    record counts. Records that are neither S nor W (the marker) change nothing.
     """
     out: list[Change] = []
-    derived_now: dict[bytes, Sequence[bytes]] = {}
-    for key, value in records:
+    for key, value in dict(records).items():
         if key.startswith(b"S"):
-            before = derived_now.get(key)
-            if before is None:
-                held = old.get(key)
-                before = _NONE if held is None else derived_keys(decode_row_head(held))
+            held = old.get(key)
+            before = _NONE if held is None else derived_keys(decode_row_head(held))
             after = _NONE if value is None else derived_keys(decode_row_head(value))
-            derived_now[key] = after
             out.append(Change(key, value, before, after))
         elif key.startswith(b"W"):
             out.append(Change(key, value, _NONE, _NONE))

@@ -7,6 +7,7 @@ Stock Faust gives every partition 2 GiB of cache and 192 MiB of memtables and ne
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
@@ -79,9 +80,8 @@ def open_rocks(path: Path, options: Options) -> tuple[Rdict, str | None]:
     Raises Fatal when another process holds it, the disk is full, or RocksDB refuses for a reason that wiping would not cure.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    reason = None
-    if _mark(path).exists():
-        reason = _mark(path).read_text(encoding="utf-8")
+    reason = _found_broken(path)
+    if reason is not None:
         wipe_rocks(path)
     try:
         return Rdict(str(path), options=options), reason
@@ -108,7 +108,8 @@ def broken(path: Path, error: Exception) -> Fatal:
         return error
     sentence = str(error)
     if _curable(sentence):
-        _mark(path).write_text(sentence, encoding="utf-8")
+        with suppress(OSError):  # without the mark the next start meets the same error, and says so
+            _mark(path).write_text(sentence, encoding="utf-8")
     return Fatal(f"the timeline in {path} failed: {sentence}")
 
 
@@ -117,12 +118,23 @@ def property_of(db: Any, name: str) -> int:
     return int(db.property_int_value(f"rocksdb.{name}") or 0)
 
 
+def _found_broken(path: Path) -> str | None:
+    """Why what lies there must not even be opened: RocksDB would begin an empty database where CURRENT is missing."""
+    if _mark(path).exists():
+        return _mark(path).read_text(encoding="utf-8")
+    if not (path / "CURRENT").exists() and next(path.glob("*.sst"), None) is not None:
+        return f"Corruption: {path / 'CURRENT'} is missing beside files of a database"
+    return None
+
+
 def _mark(path: Path) -> Path:
     return path.with_name(path.name + ".corrupt")
 
 
 def _curable(sentence: str) -> bool:
-    return sentence.startswith(("Corruption", "Invalid argument")) or "checksum mismatch" in sentence
+    return sentence.startswith(("Corruption", "Invalid argument")) or any(
+        sign in sentence for sign in ("checksum mismatch", "No such file or directory")
+    )
 
 
 def _refuse(path: Path, error: Exception) -> NoReturn:

@@ -7,6 +7,7 @@ A RocksDB iterator used after its database was closed crashes the process, so no
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from struct import Struct
@@ -29,6 +30,9 @@ from squirrel.streams.timeline.rocks import (
 )
 
 NO_OFFSET: Final = -1
+FLUSH_IDLE_MS: Final = (
+    600_000  # a partition where nothing changes notes on disk at least this often that it was current
+)
 _META: Final = Struct(">QQqQ")
 _D: Final = TIMELINE_PREFIX[0]
 _TIMELINE_END: Final = prefix_end(TIMELINE_PREFIX)
@@ -68,29 +72,48 @@ class _Partition:
     `next_key`: the first D key; None when the timeline is empty; unknown while `next_known` is False.
     """
 
-    __slots__ = ("cursor", "db", "meta", "next_key", "next_known", "path", "pending", "taken", "unlogged", "walked")
+    __slots__ = (
+        "cursor",
+        "db",
+        "flushed_wall_ms",
+        "meta",
+        "next_key",
+        "next_known",
+        "origin",
+        "path",
+        "pending",
+        "taken",
+        "unflushed",
+        "walked",
+    )
 
     def __init__(self, path: Path, db: Any) -> None:
         self.path = path
         self.db = db
         raw = db.get(META_KEY)
-        cursor_ms, wall_ms, offset, pending = _META.unpack(raw) if raw else (0, 0, NO_OFFSET, 0)
+        cursor_ms, wall_ms, offset, pending = _META.unpack_from(raw) if raw else (0, 0, NO_OFFSET, 0)
+        self.origin: bytes = raw[_META.size :] if raw else b""
+        self.flushed_wall_ms: int = wall_ms
         self.pending: int = pending
         self.meta = Meta(cursor_ms, wall_ms, offset)
         self.cursor = d_start(cursor_ms)
         self.taken: set[bytes] = set()
         self.walked = b""
-        self.unlogged = False  # something is in memory only
+        self.unflushed = False  # something is in memory only
         self.next_key: bytes | None = None
         self.next_known = False
 
-    def added(self, key: bytes) -> None:
-        self.pending += 1
-        self.cursor = min(self.cursor, key)
-        if self.taken and key <= self.walked:
-            self.taken.add(key)
-        if self.next_known and (self.next_key is None or key < self.next_key):
-            self.next_key = key
+    def added(self, keys: Sequence[bytes]) -> None:
+        """New D keys, ascending."""
+        if not keys:
+            return
+        first = keys[0]
+        self.pending += len(keys)
+        self.cursor = min(self.cursor, first)
+        if self.taken and first <= self.walked:
+            self.taken.update(key for key in keys if key <= self.walked)
+        if self.next_known and (self.next_key is None or first < self.next_key):
+            self.next_key = first
 
     def removed(self, key: bytes) -> None:
         self.pending -= 1
@@ -127,22 +150,31 @@ class TimelineStore:
         if partition in self._open:
             raise Fatal(f"partition {partition} of the timeline was opened twice")
         path = self._path(partition)
+        had_files = next(path.glob("*.sst"), None) is not None
         db, wiped = open_rocks(path, self._options)
-        if wiped is not None and self._on_wiped is not None:
-            self._on_wiped(partition, wiped)
         try:
-            self._open[partition] = _Partition(path, db)
+            opened = _Partition(path, db)
         except Exception as error:
             db.close()
             raise broken(path, error) from error
-        return self._open[partition].meta
+        if wiped is None and had_files and opened.meta.changelog_offset == NO_OFFSET:
+            wiped = "the database has files but knows of none (a cut MANIFEST)"
+        if wiped is not None and self._on_wiped is not None:
+            self._on_wiped(partition, f"{path}: {wiped}")
+        self._open[partition] = opened
+        return opened.meta
 
     def close(self, partition: int) -> None:
         """Closes a partition; harmless when it is not open."""
         found = self._open.pop(partition, None)
-        if found is not None:
-            if found.unlogged:
+        if found is None:
+            return
+        try:
+            if found.unflushed:
                 found.db.flush()
+        except Exception as error:
+            raise broken(found.path, error) from error
+        finally:
             found.db.close()
 
     def close_all(self) -> None:
@@ -264,55 +296,75 @@ class TimelineStore:
         wall_ms: int,
         changelog_offset: int | None = None,
         cursor_ms: int | None = None,
-        logged: bool = True,
     ) -> None:
-        """Writes rows, derived keys and the C row in one WriteBatch.
+        """Writes rows, derived keys and the C row in one WriteBatch. A row's key comes once among `changes`.
 
         `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
         only notes that the state was current at `wall_ms`). `cursor_ms`, where the owner's walk stands, can only lower the
-        cursor: the store moves it forward itself, never past a key that is still there. `logged=False` skips RocksDB's own
-        log: the changelog is one already, and what a kill takes is replayed from it. `close` flushes.
+        cursor: the store moves it forward itself, never past a key that is still there.
+
+        RocksDB's own log is never written: the changelog is one already, and what a kill takes from memory is replayed from
+        it. A C row in that log would outlive the rows it speaks of (a kill, a cut MANIFEST) and hide that they are gone.
         """
         found = self._of(partition)
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
-        added, removed = found.added, found.removed
+        arrived: list[bytes] = []
         for key, value, old, new in changes:
             if value is None:
                 delete(key)
             else:
                 put(key, value)
-            if old and old != new:
+            if not old:
+                arrived += new
+            elif old != new:
+                arrived += [derived for derived in new if derived not in old]
                 for derived in old:
                     if derived not in new:
                         delete(derived)
                         if derived[0] == _D:
-                            removed(derived)
-            for derived in new:
-                if not old or derived not in old:
-                    put(derived, b"")
-                    if derived[0] == _D:
-                        added(derived)
+                            found.removed(derived)
+        # In order, which saves the memtable half of its search (3.4 -> 2.5 us a row of four keys); D keys come first.
+        arrived.sort()
+        for derived in arrived:
+            put(derived, b"")
+        found.added(arrived[: bisect_left(arrived, _TIMELINE_END)])
         if cursor_ms is not None:
             found.cursor = min(found.cursor, d_start(cursor_ms))
         offset = found.meta.changelog_offset if changelog_offset is None else changelog_offset
         meta = Meta(d_due_ms(found.cursor), max(wall_ms, found.meta.wall_ms), max(offset, found.meta.changelog_offset))
-        put(META_KEY, _META.pack(*meta, found.pending))
+        put(META_KEY, _META.pack(*meta, found.pending) + found.origin)
+        found.unflushed = True
         try:
-            if logged:
-                found.db.write(batch)
-            else:
-                found.unlogged = True
-                found.db.write(batch, self._no_wal)
+            found.db.write(batch, self._no_wal)
         except Exception as error:
             raise broken(found.path, error) from error
         found.meta = meta
 
-    def flush(self, partition: int) -> None:
-        """Memtables to disk; needed after writes that were not logged."""
+    def note_current(self, partition: int, wall_ms: int) -> None:
+        """Nothing changed, and the state was current at `wall_ms`: local state that looks old is rebuilt."""
         found = self._of(partition)
-        found.db.flush()
-        found.unlogged = False
+        self.apply(partition, (), wall_ms=wall_ms)
+        if wall_ms - found.flushed_wall_ms >= FLUSH_IDLE_MS:
+            self.flush(partition)
+
+    def flush(self, partition: int) -> None:
+        """Memtables to disk: what is there survives a kill without being replayed."""
+        found = self._of(partition)
+        try:
+            found.db.flush()
+        except Exception as error:
+            raise broken(found.path, error) from error
+        found.unflushed = False
+        found.flushed_wall_ms = found.meta.wall_ms
+
+    def origin(self, partition: int) -> bytes:
+        """Whose copy this is, as `claim` said, in the C row; empty when nobody has said yet."""
+        return self._of(partition).origin
+
+    def claim(self, partition: int, origin: bytes) -> None:
+        """From the next write on, the C row says that this is a copy of `origin` (recovery: partition, installation, log)."""
+        self._of(partition).origin = origin
 
     def _path(self, partition: int) -> Path:
         return self.path / str(partition)
