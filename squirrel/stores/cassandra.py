@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final, TypeVar
@@ -32,6 +33,7 @@ from squirrel.stores.history import (
     SCAN_LOADED_RUNS_MAX,
     SCAN_RUNS_MAX,
     SUMMARY_RUNS_MAX,
+    SUMMARY_SECONDS_MAX,
     Counts,
     DeadLetterPage,
     DeadLetterRecord,
@@ -45,7 +47,8 @@ from squirrel.stores.history import (
     Summary,
 )
 from squirrel.stores.matching import letter_matches, run_matches
-from squirrel.stores.run_view import body_chars, fold, summarise, view
+from squirrel.stores.run_view import body_chars, fold, last_duration_ms, view
+from squirrel.stores.tally import Tally
 
 SCAN_ROWS: Final = 500  # of one shard at a time, when a filter or a count walks
 LETTER_ROWS: Final = 50  # each with its message
@@ -225,13 +228,18 @@ class CassandraHistory:
         return Counts(dict(by_state), complete=True)
 
     async def summary(self, namespace: str, schedule_id: str) -> Summary:
-        """Over the newest runs."""
-        found = await self._walk.schedule_runs(namespace, schedule_id, NEWEST, SUMMARY_RUNS_MAX)
-        runs: list[Run] = []
-        for start in range(0, len(found), RUNS_LOADED_AT_ONCE):
-            ids = [position.run for position in found[start : start + RUNS_LOADED_AT_ONCE]]
-            runs += [_without_bodies(run) for run in await self._load(namespace, ids) if run is not None]
-        return summarise(runs)
+        """Newest first, some runs at a time: each must be read whole, so the time is what ends it."""
+        tally = Tally()
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + SUMMARY_SECONDS_MAX
+        walk = self._walk.runs_of_schedule(namespace, schedule_id, _EVERYTHING, NEWEST, SCAN_ROWS)
+        async for part in _in_parts(walk, RUNS_LOADED_AT_ONCE):
+            if tally.runs >= SUMMARY_RUNS_MAX or loop.time() >= ends_at:
+                return tally.summary(complete=False)
+            for run in await self._load(namespace, [position.run for position in part]):
+                if run is not None:
+                    tally.add(run.record.state, run.record.slot_ms, last_duration_ms(run))
+        return tally.summary(complete=True)
 
     async def prune(self, now_ms: int) -> int:
         """Rows expire by themselves."""
@@ -288,7 +296,3 @@ async def _in_parts(walk: AsyncIterator[T], most: int) -> AsyncIterator[list[T]]
             part = []
     if part:
         yield part
-
-
-def _without_bodies(run: Run) -> Run:
-    return Run(run.record, tuple(msgspec.structs.replace(each, body="") for each in run.attempts))

@@ -19,7 +19,9 @@ PAGE_BYTES_MAX: Final = 8 * MIB  # bodies in one page; a page ends early rather 
 RUN_ATTEMPTS_SHOWN_MAX: Final = 100  # the newest ones; `max_retries: -1` knows no end
 RUN_BODY_BYTES_MAX: Final = 2 * MIB  # response bodies shown with one run, newest first; older ones are left out
 SCAN_LOADED_RUNS_MAX: Final = 2_000  # of those, runs read whole because the filter asks for what only attempts know
-SUMMARY_RUNS_MAX: Final = 1000  # newest runs a summary is computed over
+SUMMARY_RUNS_MAX: Final = 500_000  # of one schedule, newest first: one every second for almost six days
+SUMMARY_SLICE_RUNS: Final = 10_000  # taken in at a time, so that other readers get their turn
+SUMMARY_SECONDS_MAX: Final = 2.5  # after which a summary says how far it came; below the deadline of a store
 PRUNE_SLICE_RUNS: Final = 500  # deleted in one transaction, so that writers are never held up for long
 EVENT_FILTER_CHARS_MAX: Final = KIB
 
@@ -217,7 +219,11 @@ class Counts(Struct, frozen=True):
 
 
 class Summary(Struct, frozen=True):
-    """How the newest `SUMMARY_RUNS_MAX` runs of a schedule went. Durations: started to finished of the last attempt, ms."""
+    """How the runs of a schedule went, of all that the history keeps. Durations: started to finished of the last attempt, ms.
+
+    Counts, min, avg and max are exact; percentiles are off by at most `percentile_error` of themselves. `complete` False: only
+    the runs with a slot from `oldest_slot_ms` on were taken in (SUMMARY_RUNS_MAX, SUMMARY_SECONDS_MAX).
+    """
 
     succeeded: int = 0
     failed: int = 0
@@ -227,6 +233,9 @@ class Summary(Struct, frozen=True):
     duration_ms_max: int | None = None
     duration_ms_p95: int | None = None
     duration_ms_p99: int | None = None
+    percentile_error: float = 0.0
+    oldest_slot_ms: int | None = None
+    complete: bool = True
 
 
 class History(Protocol):

@@ -22,7 +22,6 @@ from squirrel.stores.history import (
     HistoryBatch,
     Run,
     RunRecord,
-    Summary,
 )
 
 _ATTEMPT_STATES: Final = ("retry_wait", "sent", "succeeded")  # by rank: what a run is while only attempts are known
@@ -168,26 +167,7 @@ def target_host(target: bytes) -> str:
         return ""
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
-    """Counts and durations of the given runs."""
-    states = [run.record.state for run in runs]
-    succeeded, failed = states.count("succeeded"), states.count("failed")
-    last = [max(run.attempts, key=seen_order) for run in runs if run.attempts]
-    durations = sorted(max(0, attempt.finished_ms - attempt.started_ms) for attempt in last)
-    if not durations:
-        return Summary(succeeded, failed, len(states) - succeeded - failed)
-    return Summary(
-        succeeded,
-        failed,
-        len(states) - succeeded - failed,
-        duration_ms_min=durations[0],
-        duration_ms_avg=sum(durations) / len(durations),
-        duration_ms_max=durations[-1],
-        duration_ms_p95=_percentile(durations, 95),
-        duration_ms_p99=_percentile(durations, 99),
-    )
-
-
-def _percentile(ascending: list[int], percent: int) -> int:
-    """Nearest rank."""
-    return ascending[max(0, -(-len(ascending) * percent // 100) - 1)]
+def last_duration_ms(run: Run) -> int | None:
+    """How long the last attempt took; None when there was none."""
+    last = max(run.attempts, key=seen_order, default=None)
+    return None if last is None else max(0, last.finished_ms - last.started_ms)

@@ -9,8 +9,9 @@ import asyncio
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from squirrel.model.limits import PAGE_ITEMS_DEFAULT
 from squirrel.stores import sqlite_rows as rows
@@ -22,6 +23,8 @@ from squirrel.stores.history import (
     SCAN_LOADED_RUNS_MAX,
     SCAN_RUNS_MAX,
     SUMMARY_RUNS_MAX,
+    SUMMARY_SECONDS_MAX,
+    SUMMARY_SLICE_RUNS,
     Counts,
     DeadLetterPage,
     DeadLetterRecord,
@@ -34,8 +37,9 @@ from squirrel.stores.history import (
     Summary,
 )
 from squirrel.stores.matching import letter_matches, row_matches, run_matches
-from squirrel.stores.run_view import ODD_STATES, body_chars, fold, retention, seen_state, summarise, view
+from squirrel.stores.run_view import ODD_STATES, body_chars, fold, retention, seen_state, view
 from squirrel.stores.sqlite_thread import SqliteThread
+from squirrel.stores.tally import Tally
 
 READERS: Final = 2
 VACUUM_PAGES: Final = 1000  # returned to the file system in one step, 4 MiB
@@ -205,13 +209,19 @@ class SqliteHistory:
         return await self._read(work)
 
     async def summary(self, namespace: str, schedule_id: str) -> Summary:
-        """Over the newest runs."""
-        after = decode_cursor(None)
-
-        def work(connection: sqlite3.Connection) -> Summary:
-            return summarise(_page_of(connection, namespace, schedule_id, after, SUMMARY_RUNS_MAX).items)
-
-        return await self._read(work)
+        """Slice by slice, newest first."""
+        tally, after = Tally(), decode_cursor(None)
+        loop = asyncio.get_running_loop()
+        ends_at = loop.time() + min(SUMMARY_SECONDS_MAX, self._timeout_seconds / 2)
+        while tally.runs < SUMMARY_RUNS_MAX and loop.time() < ends_at:
+            found = await self._read(partial(_summary_slice, namespace=namespace, schedule_id=schedule_id, after=after))
+            for slot_ms, _, state, duration_ms in found:
+                tally.add(seen_state(state) if isinstance(state, int) else state, slot_ms, duration_ms)
+            if len(found) < SUMMARY_SLICE_RUNS:
+                return tally.summary(complete=True)
+            after = Position(found[-1][0], rows.shown_run(found[-1][1]))
+            await asyncio.sleep(0)
+        return tally.summary(complete=False)
 
     async def prune(self, now_ms: int) -> int:
         """Slice by slice through the writing thread, so that a batch never waits for more than one slice."""
@@ -277,6 +287,13 @@ def _scan(connection: sqlite3.Connection, ns: int, where: RunFilter, after: Posi
         if looked_at == SCAN_RUNS_MAX or (where.looks_inside and loaded == SCAN_LOADED_RUNS_MAX):
             yield position
             return
+
+
+def _summary_slice(
+    connection: sqlite3.Connection, namespace: str, schedule_id: str, after: Position
+) -> list[tuple[int, Any, str | int, int | None]]:
+    place = (_namespace_number(connection, namespace), schedule_id, after.instant_ms, rows.stored_run(after.run))
+    return connection.execute(rows.SUMMARY_SLICE, (*place, SUMMARY_SLICE_RUNS)).fetchall()
 
 
 def _page_of(connection: sqlite3.Connection, namespace: str, schedule_id: str, after: Position, wanted: int) -> RunPage:

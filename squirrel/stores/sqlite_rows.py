@@ -58,6 +58,11 @@ SELECT key, slot_ms, run, coalesce(state, seen), event FROM runs
 WHERE ns = ? AND (slot_ms, run) < (?, ?) AND slot_ms >= ? ORDER BY slot_ms DESC, run DESC
 """
 SCAN_SCHEDULE: Final = SCAN.replace("WHERE ns = ?", "WHERE ns = ? AND schedule = ?")
+SUMMARY_SLICE: Final = """
+SELECT slot_ms, run, coalesce(state, seen),
+  (SELECT finished_ms - started_ms FROM attempts WHERE attempts.key = runs.key ORDER BY number DESC LIMIT 1)
+FROM runs WHERE ns = ? AND schedule = ? AND (slot_ms, run) < (?, ?) ORDER BY slot_ms DESC, run DESC LIMIT ?
+"""
 SCAN_ODD: Final = SCAN.replace("WHERE ns = ?", "WHERE ns = ? AND odd = ?")
 READ_DEAD_LETTERS: Final = """
 SELECT finished_ms, run, record, (SELECT mark FROM letter_marks WHERE letter_marks.ns = dead_letters.ns

@@ -13,7 +13,7 @@ from squirrel.gateway.compat.workflow import SHOWN_STATES, who
 from squirrel.gateway.compat.workflow_view import execution_document, execution_id, run_of
 from squirrel.gateway.listing import list_rows
 from squirrel.gateway.run_view import open_run_document, run_document
-from squirrel.model.instants import format_instant
+from squirrel.model.instants import format_instant, format_instant_or_none
 from squirrel.model.schedule import Row, State
 from squirrel.stores.history import RunFilter
 from squirrel.wire.owner_link import ListRows
@@ -85,7 +85,7 @@ class WorkflowRuns:
         return json_answer({"execution_id": execution_id(new), "result": "success"})
 
     async def metrics(self, call: ForeignCall) -> Response:
-        """GET /api/schedules/{id}/metrics, over the newest runs (SUMMARY_RUNS_MAX of the history)."""
+        """GET /api/schedules/{id}/metrics, over all runs that the history keeps; `summary` says how many, and the error."""
         namespace, schedule_id = call.namespace, call.path["id"]
         history = self._inner.history
         located, summary, good, bad = await asyncio.gather(
@@ -109,6 +109,11 @@ class WorkflowRuns:
             "p99_duration_ms": summary.duration_ms_p99 or 0,
             "health_score": health_score(rate, in_a_row),
             "consecutive_failures": in_a_row,
+            "summary": {
+                "complete": summary.complete,
+                "since": format_instant_or_none(summary.oldest_slot_ms),
+                "percentile_error": summary.percentile_error,
+            },
         }
         for name, runs in (("last_success_at", good), ("last_failure_at", bad)):
             if runs and runs[0].record.finished_ms is not None:
@@ -116,7 +121,7 @@ class WorkflowRuns:
         return json_answer(metrics)
 
     async def dashboard(self, call: ForeignCall) -> Response:
-        """GET /api/dashboard/stats; executions are those the history counts in bounded work, the newest ones."""
+        """GET /api/dashboard/stats; executions are those the history counts in bounded work: `counted_all` says whether all."""
         rows, counts = await asyncio.gather(
             self._inner.rows(call.namespace, SHOWN_STATES), self._inner.history.counts(call.namespace)
         )
@@ -130,6 +135,7 @@ class WorkflowRuns:
                 "successful_executions": succeeded,
                 "failed_executions": failed,
                 "avg_success_rate": success_rate(succeeded, failed) or 0.0,
+                "counted_all": counts.complete,
             }
         )
 

@@ -320,3 +320,25 @@ async def test_summary_of_a_schedule(history: History) -> None:
     assert (summary.succeeded, summary.failed, summary.other) == (100, 1, 0)
     assert (summary.duration_ms_min, summary.duration_ms_avg, summary.duration_ms_max) == (1, 50.5, 100)
     assert (summary.duration_ms_p95, summary.duration_ms_p99) == (95, 99)
+    assert (summary.percentile_error, summary.complete, summary.oldest_slot_ms) == (0.0, True, SLOT_MS + 1)
+
+
+async def test_a_summary_takes_in_more_than_one_slice_and_says_where_it_stopped(
+    history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store in (sqlite, cassandra):
+        monkeypatch.setattr(store, "SUMMARY_RUNS_MAX", 2_000)
+    monkeypatch.setattr(sqlite, "SUMMARY_SLICE_RUNS", 40)
+    runs = [
+        attempt("s", SLOT_MS + n, number, started_ms=SLOT_MS, finished_ms=SLOT_MS + n + number)
+        for n, number in itertools.product(range(130), (1, 2))
+    ]
+    await history.write(batch(*runs))
+    whole = await history.summary(own_namespace(), "s")
+    assert (whole.succeeded, whole.complete, whole.oldest_slot_ms) == (130, True, SLOT_MS)
+    assert (whole.duration_ms_min, whole.duration_ms_max) == (2, 131), "of the last attempts"
+    for store in (sqlite, cassandra):
+        monkeypatch.setattr(store, "SUMMARY_RUNS_MAX", 60)
+    part = await history.summary(own_namespace(), "s")
+    assert not part.complete
+    assert part.oldest_slot_ms == SLOT_MS + 130 - part.succeeded

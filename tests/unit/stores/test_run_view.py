@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from squirrel.model.limits import RETENTION_MS_DEFAULT
 from squirrel.stores.history import AttemptRecord, CompletionRecord, HistoryBatch, Run
-from squirrel.stores.run_view import final_order, fold, seen_order, seen_state, summarise, target_host, view
+from squirrel.stores.run_view import final_order, fold, last_duration_ms, seen_order, seen_state, target_host, view
 
 INSTANTS = st.integers(0, 5)
 ATTEMPTS = st.builds(
@@ -96,7 +96,8 @@ def test_where_a_target_is() -> None:
     assert target_host(b'{"url":"http://[::1"}') == ""
 
 
-def test_a_summary_of_nothing_and_of_runs_without_attempts() -> None:
-    assert summarise([]).duration_ms_p99 is None
+def test_the_duration_is_that_of_the_last_attempt() -> None:
+    first, second = (AttemptRecord("n", "s", "r", n, "e", 0, 0, 0, 0, n * 100, n * 100 + n, "failed") for n in (1, 2))
+    assert last_duration_ms(shown([second, first], [])) == 2
     done = CompletionRecord("n", "s", "r", "e", 0, 0, "missed", 0, 1)
-    assert summarise([shown([], [done])]).other == 1
+    assert last_duration_ms(shown([], [done])) is None
