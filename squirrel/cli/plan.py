@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 from squirrel.model.errors import SettingsError
 from squirrel.model.instants import InstantError, parse_instant
 
-HIDDEN: Final = "[hidden]"  # what the server shows instead of a secret header; it keeps the secret when it is sent back
+HIDDEN: Final = "***"  # what the server shows instead of a secret header; it keeps the secret when it is sent back
 TAG_PREFIX: Final = "set:"  # which schedules a file owns, so that pruning never touches any other
 ITEMS_MAX: Final = 100_000
 Document = dict[str, Any]

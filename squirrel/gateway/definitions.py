@@ -49,7 +49,9 @@ class Routes:
         pattern = call.path["pattern"]
         async with self._turn:
             before = self._book.get(call.namespace, pattern)
-            route = parse_route(pattern, call.body, now_ms=self._clock.now_ms(), policy=self._targets, before=before)
+            route = parse_route(
+                pattern, call.body, now_ms=self._clock.now_ms(), policy=self._targets.of(call.namespace), before=before
+            )
             if before is None and len(self._book.all(call.namespace)) >= ROUTES_MAX:
                 raise invalid(
                     "pattern", f"would be route {ROUTES_MAX + 1}, the limit is {ROUTES_MAX}; delete some, or use *"

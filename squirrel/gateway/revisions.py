@@ -22,6 +22,7 @@ from squirrel.wire.documents.json_text import visible
 from squirrel.wire.documents.names import unknown
 from squirrel.wire.documents.values import Problems, read_number
 from squirrel.wire.records import Command
+from squirrel.wire.secret_texts import SHOWN
 
 REVISION_MAX: Final = 2**53
 _MISSING: Final = object()
@@ -145,7 +146,7 @@ def _diff(before: Spec, after: Spec) -> list[dict[str, Any]]:
                 }
             )
     if not found and before != after:
-        found.append({"field": "target.headers", "before": "[hidden]", "after": "[hidden, changed]"})
+        found.append({"field": "target.headers", "before": SHOWN, "after": f"{SHOWN} (changed)"})
     return found
 
 

@@ -122,8 +122,8 @@ class Runs:
 
     async def replay(self, call: Call) -> Response:
         """POST /runs/{run}:replay: a new run that names this one."""
-        parts, run_id = self._parts, _run_id(call)
-        message, target = read_replay(call.body, parts.targets)
+        parts, run_id = self._parts, run_id_of(call)
+        message, target = read_replay(call.body, parts.targets.of(call.namespace))
         run = await parts.history.run(call.namespace, run_id)
         row = None if run is not None else await parts.lookups.of_run(call.namespace, run_id)
         if run is None and row is None:

@@ -73,7 +73,7 @@ class Schedules:
             now_ms=now_ms,
             new_id=parts.new_id,
             routes=lambda event: parts.routes.matches(namespace, event),
-            policy=parts.settings.targets,
+            policy=parts.settings.targets.of(namespace),
             namespace=namespace,
             idempotency_key=key,
         )
@@ -156,7 +156,7 @@ class Schedules:
                 schedule_id=schedule_id,
                 now_ms=now_ms,
                 routes=lambda event: parts.routes.matches(call.namespace, event),
-                policy=parts.settings.targets,
+                policy=parts.settings.targets.of(call.namespace),
             )
             check_calendars(changed.spec.when, parts.calendars.lookup(call.namespace), now_ms)
             order = self._order(call, "update", located, now_ms)

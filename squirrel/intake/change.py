@@ -5,6 +5,7 @@ A change to a schedule in a group names the group too, for the group decides the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final, cast
 
 import orjson
@@ -17,10 +18,12 @@ from squirrel.recurrence import CalendarLookup
 from squirrel.wire.documents.change import check_patch
 from squirrel.wire.documents.json_text import Document, visible
 from squirrel.wire.documents.names import unknown
+from squirrel.wire.documents.sealed_patch import sealed_parts
 from squirrel.wire.documents.target import TargetPolicy
 from squirrel.wire.documents.values import read_text
 from squirrel.wire.records import Command, Op
 
+_NOTHING: Final[Mapping[str, bytes]] = {}
 CHANGES: Final[dict[str, Op]] = {
     "update": "retime",
     "cancel": "cancel",
@@ -55,6 +58,7 @@ def decide_change(
         raise Refused("missing_id" if problems[0].field == "id" and values.get("id") is None else "invalid", problems)
     if operation == "update":
         check_patch(document, now_ms=now_ms, policy=policy, skip=_ENVELOPE, calendars=calendars)
+        patch = _patch(document, sealed_parts(document, policy))
     return Command(
         op=CHANGES[operation],
         namespace=envelope.namespace,
@@ -84,9 +88,10 @@ def _envelope_problems(values: dict[str, Any]) -> list[Problem]:
     return problems
 
 
-def _patch(document: Document) -> bytes:
-    """The change alone, its values byte for byte."""
-    parts = [orjson.dumps(key) + b":" + document.raw(key) for key in document.values if key not in _ENVELOPE]
+def _patch(document: Document, sealed: Mapping[str, bytes] = _NOTHING) -> bytes:
+    """The change alone, its values byte for byte but for those whose secrets were `sealed`."""
+    keys = [key for key in document.values if key not in _ENVELOPE]
+    parts = [orjson.dumps(key) + b":" + (sealed.get(key) or document.raw(key)) for key in keys]
     if not parts:
         raise Refused.one("op", "is an update that names nothing to change; add the fields to change, such as when")
     patch = b"{" + b",".join(parts) + b"}"

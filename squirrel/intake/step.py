@@ -94,7 +94,7 @@ def _accepted(record: InboxRecord, now_ms: int, around: Surroundings) -> Accepte
         envelope,
         command_id=identity,
         now_ms=now_ms,
-        policy=around.policy,
+        policy=around.policy.of(envelope.namespace),
         calendars=around.calendars(envelope.namespace),
     )
     change = replace(change, source=(record.topic, record.partition, record.offset))
@@ -110,7 +110,7 @@ def _create(
         now_ms=now_ms,
         new_id=lambda: f"in_{identity}",
         routes=lambda event: around.routes(envelope.namespace, event),
-        policy=around.policy,
+        policy=around.policy.of(envelope.namespace),
         key=(envelope.namespace, envelope.idempotency_key),
         skip=frozenset({"op", "namespace"}),
     )

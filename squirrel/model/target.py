@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from squirrel.model.call_security import HttpSecurity
 from squirrel.model.limits import TIMEOUT_SECONDS_DEFAULT
 from squirrel.model.retry import RetryPolicy
 
@@ -19,6 +20,9 @@ class HttpTarget(Struct, frozen=True, array_like=True, tag="http"):
     success_below: int = 300  # statuses 200 <= s < this count as success (the Workflow seed takes < 400)
     retry_4xx: bool = (
         False  # 4xx, 410 too, fail like a 5xx: tried again, and none ends the schedule (three of the seeds)
+    )
+    security: HttpSecurity | None = (
+        None  # None: signed with the installation's keys, the system's authorities, no credentials
     )
 
 

@@ -11,20 +11,23 @@ import orjson
 from squirrel.model.errors import Refused
 from squirrel.model.limits import DESCRIPTION_CHARS_MAX, PAYLOAD_BYTES_MAX
 from squirrel.model.schedule import Spec
-from squirrel.model.target import HttpTarget
+from squirrel.model.target import HttpTarget, Target
 from squirrel.wire.documents import TargetPolicy
 from squirrel.wire.documents.schedule import check_size, raise_all
 from squirrel.wire.documents.target import parse_target
 from squirrel.wire.documents.values import Problems, read_prose, read_text
 
 
-def http_target(policy: TargetPolicy, fields: Mapping[str, tuple[str, Any]], **seed: Any) -> HttpTarget:
-    """A webhook out of (the seed's field name, value) by our own names; `seed` are HttpTarget's further fields.
+def http_target(
+    policy: TargetPolicy, fields: Mapping[str, tuple[str, Any]], before: Target | None = None, **seed: Any
+) -> HttpTarget:
+    """A webhook out of (the seed's field name, value) by our own names; `seed` are HttpTarget's further fields; `before` is
+    what it replaces, whose secrets may come back.
 
     Raises Refused with the seed's field names.
     """
     problems: Problems = []
-    made = parse_target(dict(fields), "target", policy, problems)
+    made = parse_target(dict(fields), "target", policy, problems, before)
     raise_all(problems)
     assert isinstance(made, HttpTarget), "no type was named, so it is http"
     return msgspec.structs.replace(made, **seed) if seed else made

@@ -54,7 +54,7 @@ class JobsApi:
     async def create(self, call: ForeignCall) -> Response:
         """POST /jobs."""
         body = read_job(_read(call), self._inner.now_ms())
-        spec = self._spec(body)
+        spec = self._spec(body, call.namespace)
         job_id = str(UUID(hex=self._inner.new_hex(), version=4))
         paused = body.values.get("status") == "inactive"
         row = await self._inner.create(Who(call.namespace, _WHO), job_id, spec, paused=paused)
@@ -75,7 +75,7 @@ class JobsApi:
         located = await self._find(call)
         body = read_job(_read(call), self._inner.now_ms())
         paused = body.values.get("status") == "inactive"
-        spec = self._spec(body)
+        spec = self._spec(body, call.namespace)
         row = await self._inner.update(Who(call.namespace, _WHO), located, spec, paused=paused)
         return json_answer({"message": "Job updated successfully", "job": await self._job(row)})
 
@@ -127,7 +127,7 @@ class JobsApi:
         who = Who(call.namespace, _WHO)
         return await self._inner.update(who, located, spec, paused=status == "inactive")
 
-    def _spec(self, body: JobBody) -> Spec:
+    def _spec(self, body: JobBody, namespace: str) -> Spec:
         values = body.values
         fields = {
             "url": ("target", values["target"]),
@@ -144,7 +144,7 @@ class JobsApi:
                 event=EVENT,
                 when=body.when,
                 message=checked_size("payload", clean_payload(body.payload or b"{}")),
-                target=http_target(self._inner.parts.settings.targets, fields),
+                target=http_target(self._inner.parts.settings.targets.of(namespace), fields),
                 retry=self._retry,
                 name=spec_text("name", values["name"], NAME_CHARS_MAX),
                 description=spec_prose("description", values.get("description", "")),

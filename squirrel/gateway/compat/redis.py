@@ -69,7 +69,7 @@ class RedisApi:
             raise _invalid(f"type {reason}")
         values = document.values
         fields = {"webhook": values["webhook"], "ttl": values["ttl"]}
-        spec = self._spec(fields, document.raw("data"))
+        spec = self._spec(fields, document.raw("data"), call.namespace)
         await self._inner.create(Who(call.namespace, "redis-scheduler"), key, spec)
         return _data(key)
 
@@ -99,7 +99,7 @@ class RedisApi:
         if (values.get("ttl") or 0) > 0:
             fields["ttl"] = values["ttl"]
         data = document.raw("data") if values.get("data") is not None else spec.message
-        made = self._spec(fields, data)
+        made = self._spec(fields, data, call.namespace)
         force = ""
         if any(run.state is RunState.RETRY_WAIT for run in located.row.runs):
             # The retry takes the new content; a second countdown would call twice.
@@ -136,7 +136,7 @@ class RedisApi:
             }
         )
 
-    def _spec(self, fields: dict[str, Any], data: bytes) -> Spec:
+    def _spec(self, fields: dict[str, Any], data: bytes, namespace: str) -> Spec:
         due_ms = self._inner.now_ms() + fields["ttl"] * 1000
         if due_ms > INSTANT_MS_MAX:
             raise _invalid("ttl reaches beyond the year 9999; send fewer seconds")
@@ -145,14 +145,14 @@ class RedisApi:
                 event=EVENT,
                 when=When(at_ms=due_ms),
                 message=checked_size("data", data),
-                target=self._target(fields["webhook"]),
+                target=self._target(fields["webhook"], namespace),
                 retry=self._retry,
                 dialect=DIALECT,
                 dialect_fields=orjson.dumps(fields),
             )
         )
 
-    def _target(self, webhook: str) -> HttpTarget:
+    def _target(self, webhook: str, namespace: str) -> HttpTarget:
         fields: dict[str, tuple[str, Any]] = {
             "url": ("webhook", webhook),
             "timeout_seconds": ("timeout", TIMEOUT_SECONDS),
@@ -160,7 +160,8 @@ class RedisApi:
         if self._token:
             fields["headers"] = ("headers", {"Authorization": self._token})
         try:
-            return http_target(self._inner.parts.settings.targets, fields, success_below=201, retry_4xx=True)
+            policy = self._inner.parts.settings.targets.of(namespace)
+            return http_target(policy, fields, success_below=201, retry_4xx=True)
         except Refused as refused:
             raise _invalid(str(refused)) from None
 

@@ -18,9 +18,10 @@ from squirrel.model.instants import InstantError, format_instant, parse_instant
 from squirrel.model.limits import NAME_CHARS_MAX
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import Row, Spec
-from squirrel.model.target import HttpTarget
+from squirrel.model.target import HttpTarget, Target
 from squirrel.model.when import When
 from squirrel.recurrence import RuleError, compile_rule
+from squirrel.wire.secret_texts import shown as without_secrets
 
 DIALECT: Final = "rrule"
 EVENT: Final = "rrule.schedule"
@@ -72,7 +73,7 @@ class RRuleApi:
         """POST /api/schedules."""
         fields = _typed(values, "Invalid request body")
         schedule_id = self._inner.new_hex()[:ID_CHARS]
-        spec = self._spec(fields)
+        spec = self._spec(fields, call.namespace)
         await self._inner.create(Who(call.namespace, _WHO), schedule_id, spec)
         return json_answer({"id": schedule_id}, 201)
 
@@ -85,7 +86,8 @@ class RRuleApi:
         sent = _typed(values, "Invalid JSON body for updates")
         sent.pop("created_at", None)
         fields = _stored(located.row.spec) | sent
-        await self._inner.update(Who(call.namespace, _WHO), located, self._spec(fields))
+        made = self._spec(fields, call.namespace, located.row.spec.target)
+        await self._inner.update(Who(call.namespace, _WHO), located, made)
         return json_answer({"message": "Schedule updated successfully."})
 
     async def delete(self, call: ForeignCall, located: Located) -> Response:
@@ -93,16 +95,18 @@ class RRuleApi:
         await self._inner.cancel(Who(call.namespace, _WHO), located)
         return json_answer({"message": "Schedule and associated events deleted."})
 
-    def _spec(self, fields: Mapping[str, Any]) -> Spec:
+    def _spec(self, fields: Mapping[str, Any], namespace: str, before: Target | None = None) -> Spec:
         problem = _problem(fields, self._inner.now_ms())
         if problem is not None:
             raise _invalid(problem)
         try:
+            target = self._target(fields, namespace, before)
+            fields = {**fields, "headers": dict(target.headers)}  # secrets in their stored form
             return sized(
                 Spec(
                     event=EVENT,
                     when=When(rrule=fields["rrule"]),
-                    target=self._target(fields),
+                    target=target,
                     retry=self._retry,
                     overlap="allow",  # each event is queued and called by itself
                     name=spec_text("name", fields["name"], NAME_CHARS_MAX),
@@ -115,19 +119,20 @@ class RRuleApi:
                 raise
             raise _invalid(str(refused)) from None
 
-    def _target(self, fields: Mapping[str, Any]) -> HttpTarget:
+    def _target(self, fields: Mapping[str, Any], namespace: str, before: Target | None) -> HttpTarget:
         target = {
             "url": ("callback_url", fields["callback_url"]),
             "method": ("method", fields.get("method") or "GET"),
             "headers": ("headers", fields.get("headers") or {}),
         }
         body = checked_size("body", (fields.get("body") or "").encode())
-        return http_target(self._inner.parts.settings.targets, target, body=body, retry_4xx=True)
+        policy = self._inner.parts.settings.targets.of(namespace)
+        return http_target(policy, target, before, body=body, retry_4xx=True)
 
 
 def schedule_document(row: Row) -> dict[str, Any]:
     """A schedule as this seed shows it; empty method, headers and body are left out."""
-    fields = _stored(row.spec)
+    fields = without_secrets(_stored(row.spec))
     shown = {"id": row.id} | {name: fields[name] for name in _FIELDS[:4] if fields.get(name)}
     shown |= {name: fields[name] for name in ("headers", "body") if fields.get(name)}
     return shown | {"created_at": fields.get("created_at") or format_instant(row.created_ms)}

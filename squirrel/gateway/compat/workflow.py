@@ -62,7 +62,7 @@ class WorkflowApi:
     async def create(self, call: ForeignCall, document: Document) -> Response:
         """POST /api/schedules."""
         sent = read_sent(document)
-        spec = spec_of(sent, None, self._place, self._inner.now_ms())
+        spec = spec_of(sent, None, self._place.of(call.namespace), self._inner.now_ms())
         schedule_id = sent.values.get("id") or str(UUID(hex=self._inner.new_hex(), version=4))
         if (reason := id_problem(schedule_id)) is not None:
             raise Declined(400, f"id {reason}")
@@ -133,7 +133,7 @@ class WorkflowApi:
 
     async def _changed(self, call: ForeignCall, located: Located, sent: Sent) -> Row:
         now_ms = self._inner.now_ms()
-        spec = spec_of(sent, located.row.spec, self._place, now_ms)
+        spec = spec_of(sent, located.row.spec, self._place.of(call.namespace), now_ms)
         if sent.paused is False and located.row.state is State.PAUSED:
             spec = begun_again(spec, now_ms)
         return await self._inner.update(who(call), located, spec, paused=sent.paused)

@@ -59,6 +59,10 @@ class Place(NamedTuple):
     policy: TargetPolicy
     n8n_base_url: str
 
+    def of(self, namespace: str) -> Place:
+        """The place of one namespace."""
+        return self._replace(policy=self.policy.of(namespace))
+
 
 class Sent(NamedTuple):
     """The known fields of a body, nulls left out, and the bytes of the payload."""
@@ -175,7 +179,7 @@ def _target(values: Mapping[str, Any], kept: Mapping[str, Any], before: Any, pla
     seed: dict[str, Any] = {"body": was.body}
     if before is None or was.retry_4xx:
         seed |= {"success_below": SUCCESS_BELOW, "retry_4xx": True}
-    return http_target(place.policy, fields, **seed)
+    return http_target(place.policy, fields, before, **seed)
 
 
 def _url(kept: Mapping[str, Any], before: str, place: Place) -> str:

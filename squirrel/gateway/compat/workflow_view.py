@@ -61,12 +61,12 @@ def schedule_document(row: Row) -> dict[str, Any]:
 
 
 def _target(spec: Spec, fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Headers stand as they were sent to this API; those of schedules made elsewhere hide their secrets."""
+    """Headers hide their secrets, as everywhere."""
     target = spec.target
     if not isinstance(target, HttpTarget):
         kind = "route" if target is None else str(render_target(target)["type"])
         return {"target_type": kind, "target_method": ""}
-    headers = dict(target.headers) if spec.dialect == DIALECT else render_target(target)["headers"]
+    headers = render_target(target)["headers"]
     return {
         "target_type": fields.get("target_type") or "webhook",
         "target_url": fields.get("target_url") or target.url,

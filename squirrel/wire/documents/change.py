@@ -23,9 +23,10 @@ from squirrel.wire.documents.names import SERVER_SET, WHEN_KINDS, Entries
 from squirrel.wire.documents.retry import parse_retry
 from squirrel.wire.documents.rule import check_calendars
 from squirrel.wire.documents.schedule import Routes, build_spec, check_size, check_spec, raise_all, warnings_of
-from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_target, target_document
+from squirrel.wire.documents.target import TargetPolicy, parse_target, target_document
 from squirrel.wire.documents.values import Problems
 from squirrel.wire.documents.when import parse_fields, parse_when, when_document
+from squirrel.wire.target_types.registry import installed_types
 
 if TYPE_CHECKING:
     from squirrel.recurrence import CalendarLookup
@@ -107,12 +108,16 @@ def check_patch(
         parse_fields(given.when, now_ms, problems)
     if given.retry:
         parse_retry({name: entry for name, entry in given.retry.items() if name != "max_seconds"}, problems)
-    if "url" in given.target or "topic" in given.target:
+    if any(name in given.target for name in ("url", "topic")) or _is_plugin(given.target):
         parse_target(given.target, "target", policy, problems)
     raise_all(problems)
     if calendars is not None and "exclude" in given.when:
         exclude = parse_fields({"exclude": given.when["exclude"]}, now_ms, problems)["exclude"]
         check_calendars(When(in_seconds=0, exclude=exclude), calendars, now_ms)
+
+
+def _is_plugin(entries: Entries) -> bool:
+    return "type" in entries and installed_types().get(entries["type"][1]) is not None
 
 
 def _merged(
@@ -204,7 +209,7 @@ def _merged_target(
     if "headers" in patch and "headers" in before:
         entries["headers"] = (patch["headers"][0], _merged_headers(before["headers"][1], patch["headers"][1]))
     entries = {name: entry for name, entry in entries.items() if entry[1] is not None}
-    made = parse_target(entries, "target", policy, problems, headers_of(target))
+    made = parse_target(entries, "target", policy, problems, target)
     extra = {
         name: getattr(target, name)
         for name in ("body", "success_below", "retry_4xx")

@@ -16,6 +16,7 @@ from squirrel.wire.documents.names import (
     twice,
     unknown,
 )
+from squirrel.wire.documents.target import target_names
 from squirrel.wire.documents.values import Problems
 
 _NESTED = (("when", WHEN_NAMES), ("retry", RETRY_NAMES), ("target", TARGET_NAMES))
@@ -74,7 +75,7 @@ def _unfold(name: str, names: Any, collected: Collected, into: Entries, problems
     if name == "target" and isinstance(value, str):  # the Scheduler Service's `"target": "https://..."`
         inner: Entries = {"url": (field, value)}
     else:
-        inner = entries_of(value, names, field, problems)
+        inner = entries_of(value, target_names(value) if name == "target" else names, field, problems)
     for key, entry in inner.items():
         if key in into:
             problems.append(twice(entry[0], into[key][0]))

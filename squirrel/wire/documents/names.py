@@ -43,7 +43,9 @@ WHEN: Final = (
 RETRY: Final = (
     "max_retries", "strategy", "initial_seconds", "max_seconds", "multiplier", "jitter", "deadline_seconds", "on", "if",
 )  # fmt: skip
-TARGET: Final = ("type", "url", "method", "headers", "timeout_seconds", "topic", "key")
+TARGET: Final = (
+    "type", "url", "method", "headers", "timeout_seconds", "topic", "key", "signing", "auth", "tls",
+)  # fmt: skip
 SERVER_SET: Final = frozenset(
     {"namespace", "revision", "state", "next_run", "created_at", "updated_at", "last_run", "reason", "warnings", "run"}
 )

@@ -17,7 +17,6 @@ from squirrel.wire.documents.retry import parse_retry, retry_document
 from squirrel.wire.documents.target import (
     TargetPolicy,
     fallback_document,
-    headers_of,
     parse_fallback,
     parse_target_object,
     target_document,
@@ -49,7 +48,7 @@ def parse_route(
             problems.append(Problem(name, "must be an object"))
     target = None
     if "target" in values:
-        target = parse_target_object(*values["target"], policy, problems, headers_of(before.target) if before else ())
+        target = parse_target_object(*values["target"], policy, problems, before.target if before else None)
     else:
         problems.append(Problem("target", 'is missing; send one such as {"type": "http", "url": "https://..."}'))
     retry = None

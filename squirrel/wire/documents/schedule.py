@@ -16,7 +16,7 @@ from squirrel.wire.documents.fields import TOO_LARGE, Sources, parse_top
 from squirrel.wire.documents.fingerprint import fingerprint_of
 from squirrel.wire.documents.json_text import Document, read_document
 from squirrel.wire.documents.retry import parse_retry
-from squirrel.wire.documents.target import TargetPolicy, headers_of, parse_target
+from squirrel.wire.documents.target import TargetPolicy, parse_target
 from squirrel.wire.documents.values import Problems, shown
 from squirrel.wire.documents.when import parse_when
 
@@ -115,8 +115,8 @@ def build_spec(
     if collected.retry or "retry" in collected.top:
         values["retry"] = parse_retry(collected.retry, problems)
     if collected.target or "target" in collected.top:
-        hidden = headers_of(before.target) if before is not None else ()
-        values["target"] = parse_target(collected.target, "target", sources.policy, problems, hidden)
+        was = before.target if before is not None else None
+        values["target"] = parse_target(collected.target, "target", sources.policy, problems, was)
     return Spec(**values) if len(problems) == count else None
 
 

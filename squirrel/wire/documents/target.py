@@ -1,15 +1,14 @@
-"""`target` and `fallback` -> Target and back, and where this installation's targets may be."""
+"""`target` and `fallback` -> Target and back."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec.structs import replace
 
-from squirrel.model.addresses import CheckedUrl, Network, host_allowed, normalise_url, refusal
+from squirrel.model.addresses import CheckedUrl, normalise_url
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.limits import (
     FALLBACKS_MAX,
@@ -20,13 +19,20 @@ from squirrel.model.limits import (
 )
 from squirrel.model.target import Fallback, HttpTarget, KafkaTarget, PluginTarget, Target
 from squirrel.wire.documents.json_text import visible
-from squirrel.wire.documents.names import TARGET, TARGET_NAMES, Entries, entries_of, spellings, unknown
+from squirrel.wire.documents.names import TARGET, TARGET_NAMES, Entries, Names, entries_of, spellings, unknown
+from squirrel.wire.documents.plugin_target import parse_plugin, plugin_document
 from squirrel.wire.documents.retry import parse_retry_object, retry_document, seconds_of
+from squirrel.wire.documents.security import FIELDS as SECURITY
+from squirrel.wire.documents.security import parse_security, security_document
+from squirrel.wire.documents.target_policy import TargetPolicy
 from squirrel.wire.documents.values import Problems, read_ms, shown
+from squirrel.wire.secret_texts import SHOWN, is_hidden, is_reference, read_secret
+from squirrel.wire.secret_texts import shown as without_secrets
+from squirrel.wire.target_types.registry import installed_types
 
-REDACTED: Final = "[hidden]"  # stands in answers for a header's value that is a secret
+REDACTED: Final = SHOWN  # stands in answers for a value that is a secret
 TYPES: Final = ("http", "kafka")
-_FIELDS: Final = {"http": ("type", "url", "method", "headers", "timeout_seconds")} | {
+_FIELDS: Final = {"http": ("type", "url", "method", "headers", "timeout_seconds", *SECURITY)} | {
     "kafka": ("type", "topic", "key", "headers", "timeout_seconds")
 }
 METHOD_CHARS_MAX: Final = 32
@@ -48,35 +54,27 @@ _SECRET = re.compile(
 )
 
 
-class TargetPolicy(Struct, frozen=True):
-    """Where targets may be. Names are checked here, what they resolve to by the executor on every attempt.
-
-    `allowed_hosts` and `allow_cidrs` come from `model.addresses`' parsers; no hosts means any. `topic_prefix` is that of the
-    installation's own topics.
-    """
-
-    allowed_hosts: tuple[str, ...] = ()
-    allow_cidrs: tuple[Network, ...] = ()
-    topic_prefix: str = ""
-
-
 Headers = tuple[tuple[str, str], ...]
 
 
 def parse_target(
-    entries: Entries, prefix: str, policy: TargetPolicy | None, problems: Problems, before: Headers = ()
+    entries: Entries, prefix: str, policy: TargetPolicy | None, problems: Problems, before: Target | None = None
 ) -> Target | None:
     """A target's fields by our names -> the noun, or None and what is wrong.
 
-    `policy` None trusts what an earlier door has checked. `before` are the headers whose hidden values may come back as such.
+    `policy` None trusts what an earlier door has checked. `before` is the target whose secrets may come back as the mark.
     """
     kind_entry = entries.get("type")
     kind: Any = kind_entry[1] if kind_entry else ("kafka" if "topic" in entries and "url" not in entries else "http")
     if kind == "webhook":  # the Workflow Scheduler's word
         kind = "http"
     if kind not in TYPES:
+        found = installed_types().get(kind)
+        if found is not None:
+            return parse_plugin(found, entries, prefix, policy, problems, before)
         field = kind_entry[0] if kind_entry else prefix
-        problems.append(Problem(field, f"{shown(kind)} is no known target type; known are {', '.join(TYPES)}"))
+        known = ", ".join((*TYPES, *installed_types().kinds))
+        problems.append(Problem(field, f"{shown(kind)} is no known target type; known are {known}"))
         return None
     count = len(problems)
     for name, (field, _) in entries.items():
@@ -87,10 +85,15 @@ def parse_target(
         timeout_ms = read_ms(*entry, problems, 0.001, TIMEOUT_SECONDS_MAX) or timeout_ms
     headers: Headers = ()
     if (entry := entries.get("headers")) is not None:
-        headers = _headers(*entry, problems, http=kind == "http", before=before)
+        headers = headers_stored(*entry, (policy, problems), http=kind == "http", before=headers_of(before))
     made: Target | None
     if kind == "http":
         made = _http(entries, prefix, policy, problems, (headers, timeout_ms))
+        security = parse_security(
+            entries, policy, problems, before.security if isinstance(before, HttpTarget) else None
+        )
+        if made is not None and security is not None:
+            made = replace(made, security=security)
     else:
         made = _kafka(entries, prefix, policy, problems, (headers, timeout_ms))
     return made if len(problems) == count else None
@@ -114,7 +117,7 @@ def _http(
     field, value = entry
     try:
         checked = _checked(value) if isinstance(value, str) else normalise_url(value, field)
-        reason = None if policy is None else _policy_reason(checked, policy)
+        reason = None if policy is None else policy.reason(checked)
     except Refused as error:
         problems.append(Problem(field, error.problems[0].reason))
         return None
@@ -130,14 +133,6 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 @lru_cache(maxsize=1024)  # each up to 8 KiB
 def _checked(url: str) -> CheckedUrl:
     return normalise_url(url)
-
-
-def _policy_reason(url: CheckedUrl, policy: TargetPolicy) -> str | None:
-    if not host_allowed(url.host, policy.allowed_hosts):
-        return f"names {url.host}, which is not among the hosts this installation may call (ALLOWED_TARGET_HOSTS)"
-    if url.address is not None and (why := refusal(url.address, policy.allow_cidrs)) is not None:
-        return f"names an address nobody may be sent to ({why}); allow its network with SQUIRREL_TARGETS_ALLOW_CIDRS"
-    return None
 
 
 def _kafka(
@@ -162,7 +157,12 @@ def _kafka(
     return KafkaTarget(str(topic), key, rest[0], rest[1])
 
 
-def _headers(field: str, value: Any, problems: Problems, *, http: bool, before: Headers) -> Headers:
+Door = tuple[TargetPolicy | None, Problems]
+
+
+def headers_stored(field: str, value: Any, door: Door, *, http: bool, before: Headers = ()) -> Headers:
+    """Headers of the API -> as they are stored, secrets sealed; what is wrong is added to the door's problems."""
+    problems = door[1]
     if not isinstance(value, dict):
         problems.append(Problem(field, 'must be an object of strings such as {"X-Api-Key": "..."}'))
         return ()
@@ -174,19 +174,50 @@ def _headers(field: str, value: Any, problems: Problems, *, http: bool, before: 
     kept = []
     for name, text in value.items():
         path = f"{field}.{visible(name)}"
-        reason = _header_reason(name, text, seen, hidden, http=http)
-        if reason is not None:
-            problems.append(Problem(path, reason))
-            continue
-        seen.add(name.lower())
-        kept.append((name, hidden[name.lower()] if text == REDACTED else text.strip(" \t") if http else text))
+        made = _header(path, (name, text), door, hidden.get(name.lower(), ""), http=http)
+        if made is not None and name.lower() in seen:
+            problems.append(Problem(path, "is sent twice (case does not matter); send it once"))
+        elif made is not None:
+            seen.add(name.lower())
+            kept.append((name, made))
     return tuple(kept)
 
 
-def _header_reason(name: str, text: Any, seen: set[str], hidden: Mapping[str, str], *, http: bool) -> str | None:
+def _header(path: str, header: tuple[str, Any], door: Door, before: str, *, http: bool) -> str | None:
+    """One header's value as it is stored, or None and a problem."""
+    name, text = header
+    policy, problems = door
+    if isinstance(text, str) and is_hidden(text) and (policy is None or text == before):
+        return text
+    secret = is_secret_name(name)
+    if isinstance(text, dict) and set(text) == {"hidden"}:
+        secret, text = True, text["hidden"]
+    reference = is_reference(text)
+    reason = _header_reason(name, "" if reference else text, before, http=http)
+    if reason is not None:
+        problems.append(Problem(path, reason))
+        return None
+    if text == REDACTED:
+        return before
+    if not reference and http:
+        text = text.strip(" \t")
+    if reference and policy is None:
+        problems.append(Problem(path, "refers to a secret, and was not read by a door"))
+        return None
+    if policy is None or not (secret or reference) or text == "":
+        return str(text)
+    return read_secret(path, text, policy.door, problems)
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header of this name carries a secret."""
+    return _SECRET.search(name) is not None
+
+
+def _header_reason(name: str, text: Any, before: str, *, http: bool) -> str | None:
     lower = name.lower()
     if not isinstance(text, str):
-        return f"must be a string, is {shown(text)}"
+        return f'must be a string, or {{"secret": "name"}}, is {shown(text)}'
     if len(name.encode()) + len(text.encode()) > TARGET_HEADER_BYTES_MAX:
         return f"has more than {TARGET_HEADER_BYTES_MAX} bytes, name and value together; shorten it"
     if not name or (http and not _TOKEN.fullmatch(name)) or not name.isprintable():
@@ -195,27 +226,36 @@ def _header_reason(name: str, text: Any, seen: set[str], hidden: Mapping[str, st
         return "holds a line end, NUL, another control or a character beyond ASCII; percent-encode it"
     if not http and "\0" in text:
         return "holds NUL; leave it out"
-    if lower in seen:
-        return "is sent twice (case does not matter); send it once"
     if http and (lower in _RESERVED or lower.startswith("squirrel-")):
         return "is set by Squirrel or belongs to the connection; leave it out"
-    if text == REDACTED and lower not in hidden:
+    if text == REDACTED and not (before and (is_hidden(before) or is_secret_name(name))):
         return f"holds the mark {REDACTED} that answers show for a secret; send the secret itself"
     return None
 
 
 def parse_target_object(
-    field: str, value: Any, policy: TargetPolicy | None, problems: Problems, before: Headers = ()
+    field: str, value: Any, policy: TargetPolicy | None, problems: Problems, before: Target | None = None
 ) -> Target | None:
     """A nested `target` object, or its address alone as the Scheduler Service writes it."""
     if isinstance(value, str):
         return parse_target({"url": (field, value)}, field, policy, problems, before)
     count = len(problems)
-    entries = entries_of(value, TARGET_NAMES, field, problems)
+    entries = entries_of(value, target_names(value), field, problems)
     if len(problems) > count:
         return None
     given = {name: entry for name, entry in entries.items() if entry[1] is not None}
     return parse_target(given, field, policy, problems, before)
+
+
+def target_names(value: Any, names: Names = TARGET_NAMES) -> Names:
+    """The keys that a target object may have: of a plugin's type, its own say so and its configuration judges them."""
+    kind = value.get("type") if isinstance(value, dict) else None
+    if isinstance(kind, str) and kind not in TYPES and installed_types().get(kind) is not None:
+        return {key: names.get(key, key) if key in _COMMON else key for key in value}
+    return names
+
+
+_COMMON: Final = frozenset({"type", "timeout_seconds", "timeoutSeconds", "retry"})
 
 
 def parse_fallback(
@@ -231,12 +271,12 @@ def parse_fallback(
     for index, each in enumerate(value):
         path = f"{field}[{index}]"
         count = len(problems)
-        entries = entries_of(each, _FALLBACK_NAMES, path, problems)
+        entries = entries_of(each, target_names(each, _FALLBACK_NAMES), path, problems)
         if len(problems) > count:
             continue
         given = {name: entry for name, entry in entries.items() if entry[1] is not None}
         retry_entry = given.pop("retry", None)
-        kept = headers_of(before[index].target) if index < len(before) else ()
+        kept = before[index].target if index < len(before) else None
         target = parse_target(given, path, policy, problems, kept)
         retry = parse_retry_object(*retry_entry, problems) if retry_entry else None
         if target is not None:
@@ -250,15 +290,22 @@ def headers_of(target: Target | None) -> Headers:
 
 
 def target_document(target: Target, *, redact: bool) -> dict[str, Any]:
-    """A target in the API's words; `redact` hides the values of headers that carry secrets."""
+    """A target in the API's words; `redact` hides every secret, else they stand in their stored form."""
+    document: dict[str, Any]
     if isinstance(target, PluginTarget):
-        return {"type": target.kind, "timeout_seconds": seconds_of(target.timeout_ms)}
-    headers = {name: REDACTED if redact and _SECRET.search(name) is not None else text for name, text in target.headers}
+        document = plugin_document(target)
+        return without_secrets(document) if redact else document
+    headers = {
+        name: REDACTED if redact and is_secret_name(name) and not is_hidden(text) else text
+        for name, text in target.headers
+    }
     if isinstance(target, HttpTarget):
-        place: dict[str, Any] = {"type": "http", "url": target.url, "method": target.method}
+        document = {"type": "http", "url": target.url, "method": target.method, "headers": headers}
+        document |= security_document(target.security)
     else:
-        place = {"type": "kafka", "topic": target.topic, "key": target.key}
-    return {**place, "headers": headers, "timeout_seconds": seconds_of(target.timeout_ms)}
+        document = {"type": "kafka", "topic": target.topic, "key": target.key, "headers": headers}
+    document["timeout_seconds"] = seconds_of(target.timeout_ms)
+    return without_secrets(document) if redact else document
 
 
 def fallback_document(fallback: Fallback, *, redact: bool) -> dict[str, Any]:
@@ -273,8 +320,11 @@ __all__ = [
     "TargetPolicy",
     "fallback_document",
     "headers_of",
+    "headers_stored",
+    "is_secret_name",
     "parse_fallback",
     "parse_target",
     "parse_target_object",
     "target_document",
+    "target_names",
 ]

@@ -81,7 +81,7 @@ async def test_the_examples(api: httpx.AsyncClient) -> None:
     assert {name: shown[name] for name in EXAMPLE} == EXAMPLE
     assert set(shown) == {*EXAMPLE, "id", "created_at"}
     native = (await api.get(f"/api/v1/schedules/{schedule_id}")).json()
-    assert native["target"]["headers"]["Authorization"] == "[hidden]"
+    assert native["target"]["headers"]["Authorization"] == "***"
     answer = await api.put(f"/api/schedules/{schedule_id}", json=UPDATE)
     assert (answer.status_code, answer.json()) == (200, {"message": "Schedule updated successfully."})
     shown = (await api.get(f"/api/schedules/{schedule_id}")).json()

@@ -301,7 +301,7 @@ async def test_schedules_made_elsewhere_answer_as_workflow_ones(api: httpx.Async
     shown = await get(api, f"schedules/{schedule_id}")
     expected = {"name": "Native", "cron_expression": "0 4 * * *", "timezone": "Europe/Paris", "enabled": True}
     assert {name: shown[name] for name in expected} == expected
-    assert shown["target_headers"] == {"X-Api-Key": "[hidden]"}
+    assert shown["target_headers"] == {"X-Api-Key": "***"}
     answer = await api.put(f"/api/schedules/{schedule_id}", json={"cron_expression": "0 5 * * *"})
     assert answer.json()["cron_expression"] == "0 5 * * *"
     native = (await api.get(f"/api/v1/schedules/{schedule_id}")).json()

@@ -86,7 +86,7 @@ def target(**changes: Any) -> dict[str, Any]:
         (target(headers={"Squirrel-Attempt": "9"}), "target.headers.Squirrel-Attempt", "set by Squirrel"),
         (target(headers={"X-A": "a" * 9000}), "target.headers.X-A", "8192"),
         (target(headers={f"X-{index}": "" for index in range(65)}), "target.headers", "limit is 64"),
-        (target(headers={"Authorization": "[hidden]"}), "target.headers.Authorization", "the secret itself"),
+        (target(headers={"Authorization": "***"}), "target.headers.Authorization", "the secret itself"),
         (target(timeout_seconds=0), "target.timeout_seconds", "3600"),
         (target(timeout_seconds=3601), "target.timeout_seconds", "3600"),
         (target(topic="t"), "target.topic", "no known field"),
