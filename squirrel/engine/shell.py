@@ -13,14 +13,15 @@ from squirrel.wire.owner_link import decode_asks, encode_answers
 from squirrel.wire.public import decode_result
 from squirrel.wire.records import encode_command
 
-Recover = Callable[[int], Awaitable[None]]
+Recover = Callable[[int], Awaitable[int | None]]
 Crash = Callable[[BaseException], None]
 
 
 class Engine:
     """Implements the partition lifecycle and the lanes that `streams/` calls.
 
-    `recover` brings the local store of a partition up to the end of its changelog; `crash` ends the process with the reason.
+    `recover` brings the local store of a partition up to the end of its changelog and answers the owner's epoch (None: the
+    group's generation is the epoch); `crash` ends the process with the reason.
     """
 
     def __init__(self, parts: EngineParts, recover: Recover, crash: Crash) -> None:
@@ -29,15 +30,17 @@ class Engine:
         self._recover = recover
         self._crash = crash
         self._loops: dict[int, asyncio.Task[None]] = {}
+        self._epochs: dict[int, int] = {}  # by partition; one that comes straight back keeps its own
 
     async def on_assigned(self, partition: int, epoch: int) -> None:
         """Open and recover the partition, then own it. Records flow to its lanes only after this returned."""
-        await self._recover(partition)
-        self._own(partition, epoch)
+        taken = await self._recover(partition)
+        self._epochs[partition] = epoch if taken is None else taken
+        self._own(partition, self._epochs[partition])
 
     async def on_retained(self, partition: int, epoch: int) -> None:
-        """The partition came back to us in a rebalance: its store is open and complete."""
-        self._own(partition, epoch)
+        """The partition came back to us in a rebalance: its store is open and complete, and nobody took it over."""
+        self._own(partition, max(epoch, self._epochs.get(partition, epoch)))
 
     async def on_revoked(self, partition: int) -> None:
         """Stop firing the partition; what is in flight to Kafka is finished first."""

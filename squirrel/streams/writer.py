@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from typing import Any, Final, Self
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from squirrel.model.errors import Fatal, SquirrelError
 from squirrel.model.limits import KIB, RECORD_BYTES_MAX
+from squirrel.streams.fence import Fence, take
 
 BATCH_BYTES: Final = (
     512 * KIB
@@ -70,6 +71,7 @@ class BatchWriter:
         self._record_bytes_max = record_bytes_max
         self._producer: Any = None
         self._locks: dict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._fences: dict[tuple[str, int], Fence] = {}
         self.records_written = 0
 
     async def start(self) -> None:
@@ -95,6 +97,23 @@ class BatchWriter:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
+    async def take_over(self, topic: str, partition: int, records: Sequence[Record]) -> int:
+        """Appends `records`, and from the last of them on nobody who took this partition over before can append to it.
+
+        Answers that record's offset: what stands before it is all there is. Nothing of ours may be on its way there meanwhile.
+        Raises Fatal like `append`.
+        """
+        if self._producer is None:
+            raise Fatal(f"taking over {topic}/{partition} before the writer was started or after it was stopped")
+        try:
+            async with asyncio.timeout(self._delivery_seconds):
+                self._fences[topic, partition] = await take(self._producer.client, f"{topic}/{partition}")
+        except TimeoutError as error:
+            raise Fatal(
+                f"{topic}/{partition}: Kafka did not let us take it over in {self._delivery_seconds:g} s"
+            ) from error
+        return await self.append(topic, partition, records)
+
     async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
         """Writes records in order to one partition and waits until all are acknowledged.
 
@@ -107,6 +126,10 @@ class BatchWriter:
         if self._producer is None:
             raise Fatal(f"append to {topic} before the writer was started or after it was stopped")
         batches = self._batches(topic, records)
+        fence = self._fences.get((topic, partition))
+        if fence is not None:
+            for batch in batches:
+                fence.put_on(batch)
         try:
             async with asyncio.timeout(self._delivery_seconds):
                 async with self._locks[topic, partition]:
@@ -115,6 +138,10 @@ class BatchWriter:
         except TimeoutError as error:
             raise Fatal(
                 f"{topic}/{partition}: Kafka did not acknowledge {len(records)} records in {self._delivery_seconds:g} s"
+            ) from error
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise Fatal(
+                f"{topic}/{partition} has another owner by now: Kafka refused {len(records)} records of this one"
             ) from error
         except (KafkaError, AssertionError) as error:
             raise Fatal(f"{topic}/{partition}: Kafka refused {len(records)} records: {error!r}") from error

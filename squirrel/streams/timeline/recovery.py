@@ -8,6 +8,7 @@ live path. RocksDB's log is off meanwhile: what a crash takes is read again.
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -18,15 +19,20 @@ from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
 from squirrel.model.limits import MIB
 from squirrel.streams.timeline.changes import Change, changes_of, row_keys
-from squirrel.streams.timeline.keys import MARKER_KEY
+from squirrel.streams.timeline.keys import MARKER_KEY, TAKEN_KEY
+from squirrel.streams.timeline.origin import Origin, cluster_id, log_id_of
 from squirrel.streams.timeline.store import NO_OFFSET, TimelineStore
-from squirrel.streams.writer import BatchWriter
+from squirrel.streams.writer import BatchWriter, Record
 
 STEP_RECORDS: Final = 1000  # applied without letting the loop go: about 10 ms, so that other partitions keep firing
 FETCH_BYTES: Final = 8 * MIB
 AT_ONCE_MAX: Final = 2  # partitions recovering at the same time: more would only share the same core
 STALL_SECONDS: Final = 60.0
 SEEN_SLOTS: Final = 1 << 23  # bytes of memory per recovering partition
+AHEAD_MS_MAX: Final = 3_600_000  # a local state that was current later than this from now was written by a wrong clock
+# An owner's epoch is the offset of its own record in the changelog: no two owners share one, and none is lower than a former
+# owner's. Older releases had the group's generation (31 bits) there; every epoch of ours is above those.
+EPOCH_BASE: Final = 1 << 32
 
 Progress = Callable[[int, int, int], None]
 LogNote = Callable[[int, str], None]
@@ -39,6 +45,7 @@ class RecoverySettings:
     `progress(partition, done, total)` after every step, in records. `noted(partition, sentence)` says why state was rebuilt.
     `committed(partition)`: the offset the group has committed on the partition's input, None when there is none; with it an
     empty changelog of a partition that has worked before is recognised even when the disk is empty too.
+    `new_log_id()`: what an unused changelog will be known by.
     """
 
     brokers: str
@@ -50,24 +57,27 @@ class RecoverySettings:
     noted: LogNote = lambda partition, sentence: None
     committed: Callable[[int], Awaitable[int | None]] | None = None
     stall_seconds: float = STALL_SECONDS
+    new_log_id: Callable[[], str] = lambda: uuid.uuid4().hex
 
 
 class Recovered(NamedTuple):
-    """What one recovery did: records read, and why the local state was removed first, or None."""
+    """What one recovery did: records read; why local state was removed first, or None; the owner's epoch (0: no writer)."""
 
     records: int
     rebuilt_because: str | None
+    epoch: int = 0
 
 
 class Recovery:
     """Opens and recovers partitions of one store; `recover` is what an owner's `on_assigned` awaits."""
 
     def __init__(self, settings: RecoverySettings, store: TimelineStore, writer: BatchWriter | None = None) -> None:
-        """`writer` marks an empty changelog as used, so that it is never mistaken for an emptied one."""
+        """`writer` takes the changelog over, so that no former owner can write to it, and gives an unused one its id."""
         self._settings = settings
         self._store = store
         self._writer = writer
         self._turn = asyncio.Semaphore(AT_ONCE_MAX)
+        self._cluster = ""
         self.running: dict[int, tuple[int, int]] = {}  # partition -> (done, total) records
         self.moved_at = settings.clock.monotonic()  # the last time any of them read something
 
@@ -96,29 +106,59 @@ class Recovery:
                 self.running.pop(partition, None)
                 await consumer.stop()
 
+    async def renew(self, partition: int) -> None:
+        """Takes the changelog of an owned partition over again, before Kafka forgets who has it. Nothing else may be written."""
+        if self._writer is not None:
+            await self._writer.take_over(self._settings.changelog, partition, [self._taken()])
+
     async def _recover(self, consumer: Any, partition: int) -> Recovered:
         tp = TopicPartition(self._settings.changelog, partition)
         consumer.assign([tp])
         current_ms = self._settings.clock.now_ms()
         first = (await consumer.beginning_offsets([tp]))[tp]
         end = (await consumer.end_offsets([tp]))[tp]
-        await self._never_fresh_on_empty(partition, first, end)
-        reason = self._why_rebuild(partition, first, current_ms)
-        if reason is not None:
-            self._settings.noted(partition, reason)
-            self._store.wipe(partition)
-        if first == end and self._writer is not None:
-            # Keyed apart from rows; compaction keeps it, so a changelog in use is never empty.
-            end = await self._writer.append(tp.topic, partition, [(MARKER_KEY, b"", ())]) + 1
+        origin = await self._origin(consumer, tp, first, end)
+        reason = self._wiped(partition, self._why_foreign(origin))
+        await self._never_fresh_on_empty(origin, first, end)
+        reason = reason or self._wiped(partition, self._why_rebuild(partition, first, current_ms))
+        epoch = 0
+        if self._writer is not None:
+            markers = [self._taken()]
+            if first == end:
+                # Keyed apart from rows; compaction keeps it, so a changelog in use is never empty.
+                origin = origin._replace(log_id=self._settings.new_log_id())
+                markers.insert(0, (MARKER_KEY, origin.log_id.encode(), ()))
+            last = await self._writer.take_over(tp.topic, partition, markers)
+            end, epoch = last + 1, EPOCH_BASE + last
+        self._store.claim(partition, origin.encode())
         local = self._store.meta(partition)
         start = max(local.changelog_offset + 1, first)
         # What is replayed is current as of the old clock until the end is reached; a rebuild is as of its start.
         wall_ms = current_ms if local.changelog_offset == NO_OFFSET else local.wall_ms
         records = await self._replay(consumer, tp, start, end, wall_ms)
+        self._store.apply(partition, (), wall_ms=current_ms, changelog_offset=max(end - 1, NO_OFFSET))
         if records:
             self._store.flush(partition)
-        self._store.apply(partition, (), wall_ms=current_ms, changelog_offset=max(end - 1, NO_OFFSET))
-        return Recovered(records, reason)
+        return Recovered(records, reason, epoch)
+
+    def _taken(self) -> Record:
+        return TAKEN_KEY, self._settings.client_id.encode(), ()
+
+    async def _origin(self, consumer: Any, tp: TopicPartition, first: int, end: int) -> Origin:
+        if not self._cluster:
+            self._cluster = await cluster_id(self._settings.brokers, f"{self._settings.client_id}-recovery")
+        return Origin(tp.partition, self._cluster, tp.topic, await log_id_of(consumer, tp, first, end))
+
+    def _wiped(self, partition: int, reason: str | None) -> str | None:
+        if reason is not None:
+            self._settings.noted(partition, f"{self._store.path / str(partition)}: {reason}")
+            self._store.wipe(partition)
+        return reason
+
+    def _why_foreign(self, origin: Origin) -> str | None:
+        if self._store.meta(origin.partition).changelog_offset == NO_OFFSET:
+            return None
+        return origin.why_foreign(Origin.decode(self._store.origin(origin.partition)))
 
     async def _replay(self, consumer: Any, tp: TopicPartition, start: int, end: int, wall_ms: int) -> int:
         position = start
@@ -131,7 +171,7 @@ class Recovery:
             if batch:
                 changes = step.changes([(record.key or b"", record.value) for record in batch])
                 offset = batch[-1].offset
-                self._store.apply(tp.partition, changes, wall_ms=wall_ms, changelog_offset=offset, logged=False)
+                self._store.apply(tp.partition, changes, wall_ms=wall_ms, changelog_offset=offset)
                 done += len(batch)
             reached = await consumer.position(tp)  # moves over compacted holes, where no record is left
             now = self._settings.clock.monotonic()
@@ -148,9 +188,11 @@ class Recovery:
                 )
         return done
 
-    async def _never_fresh_on_empty(self, partition: int, first: int, end: int) -> None:
+    async def _never_fresh_on_empty(self, origin: Origin, first: int, end: int) -> None:
         """design.md, "Never fresh on empty": an engine whose changelog was emptied or recreated under it stops."""
+        partition = origin.partition
         local = self._store.meta(partition)
+        held = Origin.decode(self._store.origin(partition))
         name = f"the changelog {self._settings.changelog}/{partition}"
         cure = (
             "It was emptied or recreated. Restore the topic; or, if the schedules in it are really to be given up, remove the "
@@ -159,6 +201,10 @@ class Recovery:
         if end < local.changelog_offset + 1:
             raise Fatal(f"{name} ends at offset {end}, before the local state's {local.changelog_offset}. {cure}")
         if first != end:
+            if held is not None and origin.is_another_life(held):
+                raise Fatal(
+                    f"{name} is not the one that the local state was made from: {held.log_id} is now {origin.log_id}. {cure}"
+                )
             return
         if local.changelog_offset != NO_OFFSET:
             raise Fatal(f"{name} is empty while the local state has rows up to offset {local.changelog_offset}. {cure}")
@@ -174,6 +220,10 @@ class Recovery:
             return (
                 f"local state is {age_ms // 1000} s old, the changelog keeps tombstones for "
                 f"{self._settings.delete_retention_ms // 1000} s: deleted rows could come back"
+            )
+        if age_ms < -AHEAD_MS_MAX:
+            return (
+                f"local state was written {-age_ms // 1000} s from now, by a wrong clock: how old it is cannot be told"
             )
         if first > local.changelog_offset + 1:
             return f"the changelog begins at offset {first}, behind the local state's {local.changelog_offset}"

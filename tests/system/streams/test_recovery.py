@@ -2,114 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 
 from squirrel.model.errors import Fatal
-from squirrel.runtime.clock import SystemClock
-from squirrel.streams.timeline.changes import changes_of, row_keys
-from squirrel.streams.timeline.keys import derived_keys, s_key, w_key
-from squirrel.streams.timeline.recovery import Recovered, Recovery, RecoverySettings
-from squirrel.streams.timeline.store import NO_OFFSET, TimelineStore
-from squirrel.streams.topics_admin import TopicDescription, TopicsAdmin
-from squirrel.streams.writer import BatchWriter
+from squirrel.streams.timeline.changes import changes_of
+from squirrel.streams.timeline.keys import MARKER_KEY, derived_keys, s_key, w_key
+from squirrel.streams.timeline.recovery import EPOCH_BASE, Recovered, Recovery
+from squirrel.streams.timeline.store import NO_OFFSET
+from tests.system.streams.log import DAY_MS, Log, P, Skewed, a_log, everything, records, recovered
 from tests.unit.streams.rows import encoded, row
-
-DAY_MS = 86_400_000
-P = 1
-Records = list[tuple[bytes, bytes | None]]
-
-
-class Skewed:
-    """The machine's clock, ahead by `ahead_ms`."""
-
-    def __init__(self) -> None:
-        self.ahead_ms = 0
-        self._clock = SystemClock()
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms() + self.ahead_ms
-
-    def monotonic(self) -> float:
-        return self._clock.monotonic()
-
-
-class Log:
-    """A changelog and what recovers from it. `write` is the live path: log, then local."""
-
-    def __init__(self, kafka: str, topic: str, folder: Path, writer: BatchWriter) -> None:
-        self.kafka = kafka
-        self.topic = topic
-        self.folder = folder
-        self.writer = writer
-        self.clock = Skewed()
-        self.noted: list[str] = []
-        self.progress: list[tuple[int, int, int]] = []
-
-    def store(self, name: str = "disk") -> TimelineStore:
-        return TimelineStore(self.folder / name, cache_bytes=1 << 20, write_buffer_bytes=1 << 20)
-
-    def recovery(self, store: TimelineStore, **changes: Any) -> Recovery:
-        writer = changes.pop("writer", None)
-        settings: dict[str, Any] = {
-            "brokers": self.kafka,
-            "changelog": self.topic,
-            "client_id": "test",
-            "delete_retention_ms": DAY_MS,
-            "clock": self.clock,
-            "progress": lambda *args: self.progress.append(args),
-            "noted": lambda partition, sentence: self.noted.append(sentence),
-        }
-        return Recovery(RecoverySettings(**settings | changes), store, writer)
-
-    async def write(self, store: TimelineStore | None, records: Records) -> None:
-        offset = await self.writer.append(self.topic, P, [(key, value, ()) for key, value in records])
-        if store is not None:
-            keys = row_keys(records)
-            changes = changes_of(records, dict(zip(keys, store.get_many(P, keys), strict=True)))
-            store.apply(P, changes, wall_ms=self.clock.now_ms(), changelog_offset=offset)
-
-    async def delete_before(self, offset: int) -> None:
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
-        await admin.start()
-        try:
-            await admin.delete_records({TopicPartition(self.topic, P): RecordsToDelete(before_offset=offset)})
-        finally:
-            await admin.close()
-
-
-def everything(store: TimelineStore) -> dict[bytes, bytes]:
-    return {key: value for kind in (b"S", b"W", b"D", b"X") for key, value in store.scan(P, kind, None, 100_000)}
-
-
-def records(count: int, wake_ms: int = 1000) -> Records:
-    return [
-        (s_key("default", f"id{n:05}"), encoded(f"id{n:05}", wake_ms=wake_ms + n, tags=("red",))) for n in range(count)
-    ]
 
 
 @pytest.fixture
 async def log(kafka: str, topic_prefix: str, tmp_path: Path) -> AsyncIterator[Log]:
-    topic = f"{topic_prefix}changelog"
-    async with TopicsAdmin(kafka) as admin:
-        await admin.apply([TopicDescription(topic, 2, 1, {"cleanup.policy": "compact,delete"})])
-    async with BatchWriter(kafka, client_id="test") as writer:
-        yield Log(kafka, topic, tmp_path, writer)
-
-
-@contextlib.asynccontextmanager
-async def recovered(log: Log, name: str = "disk", **changes: Any) -> AsyncIterator[tuple[TimelineStore, Recovered]]:
-    store = log.store(name)
-    try:
-        yield store, await log.recovery(store, **changes).recover(P)
-    finally:
-        store.close_all()
+    async with a_log(kafka, topic_prefix, tmp_path) as made:
+        yield made
 
 
 async def test_an_empty_disk_gets_everything_that_is_still_true(log: Log) -> None:
@@ -168,7 +79,7 @@ async def test_stale_state_is_wiped_and_rebuilt(log: Log) -> None:
         assert "deleted rows could come back" in str(found.rebuilt_because)
         assert s_key("default", "ghost") not in everything(store)
         assert len(everything(store)) == 50
-    assert log.noted == [found.rebuilt_because]
+    assert log.noted == [f"{log.folder / 'disk' / str(P)}: {found.rebuilt_because}"]
     async with recovered(log) as (_, found):
         assert found == Recovered(0, None), "the rebuild is as young as its start"
 
@@ -200,15 +111,18 @@ async def test_an_emptied_changelog_stops_the_engine(log: Log, again: bool) -> N
                 pass
 
 
-async def test_a_recreated_changelog_stops_the_engine(log: Log, kafka: str) -> None:
-    async with recovered(log) as (store, _):
+@pytest.mark.parametrize(
+    ("count", "sentence"),
+    [(3, "ends at offset 4, before the local state's 11"), (40, "is not the one that the local state was made from")],
+)
+async def test_a_recreated_changelog_stops_the_engine(log: Log, count: int, sentence: str) -> None:
+    """Also when it has grown past the local offset meanwhile: its first record says which life of it this is."""
+    async with recovered(log, writer=log.writer) as (store, _):
         await log.write(store, records(10))
-    other = Log(kafka, f"{log.topic}.recreated", log.folder, log.writer)
-    async with TopicsAdmin(kafka) as admin:
-        await admin.apply([TopicDescription(other.topic, 2, 1)])
-    await other.write(None, records(3))
-    with pytest.raises(Fatal, match="ends at offset 3, before the local state's 9"):
-        async with recovered(other):
+    await log.recreate()
+    await log.write(None, [(MARKER_KEY, b"another life"), *records(count)])
+    with pytest.raises(Fatal, match=rf"changelog/1 {sentence}.*Restore the topic"):
+        async with recovered(log):
             pass
 
 
@@ -227,11 +141,13 @@ async def test_a_first_start_marks_its_changelog_as_used(log: Log) -> None:
 
     async with recovered(log, committed=nothing, writer=log.writer) as (store, found):
         assert found.rebuilt_because is None
-        assert store.meta(P).changelog_offset == 0
+        assert store.meta(P).changelog_offset == 1  # its id, and that we took it over
+        assert found.epoch == EPOCH_BASE + 1
         assert everything(store) == {}
         await log.write(store, records(2))
     async with recovered(log, "other", writer=log.writer) as (store, found):
-        assert found.records == 3
+        assert found.records == 5
+        assert found.epoch == EPOCH_BASE + 4, "a later owner's epoch is above every former one"
         assert len(everything(store)) == 10
 
 

@@ -211,7 +211,7 @@ def test_what_was_marked_broken_while_open_is_wiped_by_the_next_start(tmp_path: 
 
 
 def test_unlogged_writes_survive_a_flush(store: TimelineStore, tmp_path: Path) -> None:
-    put(store, [(s_key("default", "a"), encoded("a"))], 0, logged=False)
+    put(store, [(s_key("default", "a"), encoded("a"))], 0)
     store.flush(0)
     assert store.stats(0).pending == 1
     assert store.stats(0).disk_bytes > 0
