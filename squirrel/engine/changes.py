@@ -269,8 +269,14 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
         work.decide(offset, command, codes.REFUSED, row, problem=Problem(field, detail))
         return
     slot_ms = command.accepted_ms
+    made = run_id(row.namespace, row.id, slot_ms, command.command_id)
+    known = next((each for each in row.runs if each.id == made), None)
+    if known is not None or (row.last is not None and row.last.id == made):
+        work.replays += 1  # an operation sends a chunk again when it cannot know whether it was sent
+        work.decide(offset, command, codes.TRIGGERED, row, open_run=known)
+        return
     run = OpenRun(
-        run_id(row.namespace, row.id, slot_ms, command.command_id),
+        made,
         slot_ms,
         slot_ms,
         kind="replay" if command.op == "replay" else "trigger",

@@ -107,16 +107,6 @@ RECEIVED: Final[dict[str, Schema]] = {
         reason=_TEXT,
     ),
     "RunPage": _page(ref("Run")),
-    "DeadLetterPage": _page(
-        _open(
-            ["run", "schedule_id", "event", "attempts", "reason"],
-            run=_TEXT,
-            schedule_id=_TEXT,
-            event=_TEXT,
-            attempts=_WHOLE,
-            reason=_TEXT,
-        )
-    ),
     "Route": _open(
         ["pattern", "target"],
         pattern=_TEXT,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -33,6 +34,7 @@ from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.planning import Planning
 from squirrel.gateway.problems import of_status
 from squirrel.gateway.producing import CommandLog
+from squirrel.gateway.repair import Repair
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
@@ -49,6 +51,8 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     writer = KafkaWriter(deps.new_writer, deps.clock)
     commands = CommandLog(partial(writer.append, settings.commands_topic), settings.write_seconds)
     definitions = CommandLog(partial(writer.append, settings.definitions_topic), settings.write_seconds)
+    letters = CommandLog(partial(writer.append, settings.dead_letters_topic), settings.write_seconds)
+    kept = CommandLog(partial(writer.append, settings.operations_topic), settings.write_seconds)
     link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds)
     parts = _parts(deps, link, commands)
     meters = Meters(deps.registry, commands, link)
@@ -56,17 +60,23 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await link.start()
+        await repair.start()
         try:
             yield
         finally:
+            await repair.close()
             await planning.close()
-            await commands.close()
-            await definitions.close()
+            await asyncio.gather(*(each.close() for each in (commands, definitions, letters, kept)))
             await link.close()
             await writer.close()
 
     planning = Planning(deps, parts, definitions)
-    operations = [*operations_of(_handlers(deps, parts, definitions, writer, meters)), *planning.operations()]
+    repair = Repair(deps, parts, planning.bulk, letters, kept)
+    operations = [
+        *operations_of(_handlers(deps, parts, definitions, writer, meters)),
+        *planning.operations(),
+        *repair.operations(),
+    ]
     app = FastAPI(
         title="Squirrel",
         version=settings.version,

@@ -26,6 +26,8 @@ class GatewaySettings:
     definitions_topic: str = "squirrel.definitions"
     results_topic: str = "squirrel.results"
     completions_topic: str = "squirrel.completions"
+    dead_letters_topic: str = "squirrel.dead-letters"
+    operations_topic: str = "squirrel.operations"
     link_token: str = field(default="", repr=False)  # what the owners' internal HTTP asks for
     api_token: str | None = field(default=None, repr=False)  # None: everyone may call
     targets: TargetPolicy = field(default_factory=TargetPolicy)
@@ -54,4 +56,5 @@ class GatewayDeps:
     definitions: Definitions
     history: History
     new_live_source: Callable[[], LiveSource] | None = None  # of results and completions; None: no live stream
+    operations: Definitions | None = None  # the operations topic, followed; None: only single repairs
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

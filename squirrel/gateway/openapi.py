@@ -12,6 +12,7 @@ from squirrel.gateway.compat.openapi import TAGS, paths_of
 from squirrel.gateway.operation import Operation
 from squirrel.gateway.planning_schemas import PLANNING, PLANNING_PATHS
 from squirrel.gateway.problems import MEDIA_TYPE
+from squirrel.gateway.repair_schemas import REPAIR
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
 from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
 
@@ -75,7 +76,7 @@ def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]
         ],
         "paths": paths | paths_of(),
         "components": {
-            "schemas": {**SENT, **RECEIVED, **PLANNING},
+            "schemas": {**SENT, **RECEIVED, **PLANNING, **REPAIR},
             "parameters": HEADERS,
             "responses": {_problem_name(status): _problem(status) for status in _PROBLEMS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

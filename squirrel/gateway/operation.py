@@ -71,7 +71,7 @@ class Endpoint:
         verb = ""
         if self._parameter:
             head, colon, last = path[self._parameter].rpartition(":")
-            if colon and last in VERBS:
+            if colon and (last in VERBS or last in self._operations):  # no id of ours holds a colon
                 verb = last
                 path = {**path, self._parameter: head}
         operations = self._operations.get(verb)

@@ -33,7 +33,7 @@ class Planning:
         self._previews = Previews(deps.clock, parts.calendars)
         self._resume_previews = ResumePreviews(deps.clock, parts.lookups, parts.calendars)
         self._revisions = Revisions(parts)
-        self._bulk = BulkOperations(parts)
+        self.bulk = BulkOperations(parts)
         names = {deps.settings.results_topic: "result", deps.settings.completions_topic: "completion"}
         self.stream = Stream(deps.new_live_source, names)
         self._upcoming = UpcomingRuns(deps.clock, parts.link)
@@ -44,7 +44,7 @@ class Planning:
     async def close(self) -> None:
         """Ends what goes on in the background."""
         await self.stream.close()
-        await self._bulk.close()
+        await self.bulk.close()
 
     def operations(self) -> list[Operation]:
         """What `routes_of` and the document are made from."""
@@ -138,7 +138,7 @@ class Planning:
     def _of_bulk(self) -> list[Operation]:
         return [
             Operation(
-                method="POST", path=f"{API}/schedules:bulk", handler=self._bulk.begin, tag="schedules",
+                method="POST", path=f"{API}/schedules:bulk", handler=self.bulk.begin, tag="schedules",
                 summary="Pause, resume, cancel, shift or tag every schedule that matches a filter",
                 description="Runs in the background of the gateway that answers. The operation is kept in that process's "
                 "memory: it ends with it, and what is done stays done; the same request finishes the rest.",
@@ -156,10 +156,6 @@ class Planning:
                     "event": text(EVENT_CHARS_MAX, TEXT, description="may end in `*`"), "schedule": text(ID_CHARS_MAX, ID),
                 },
                 responses={200: STREAM_ANSWER},
-            ),
-            Operation(
-                method="GET", path=f"{API}/operations/{{operation}}", handler=self._bulk.get, tag="schedules",
-                summary="How far a bulk operation is", responses={200: _json("Operation", "the operation")},
             ),
         ]  # fmt: skip
 

@@ -67,7 +67,7 @@ _FILTER: Final = {
 }  # fmt: skip
 _OPERATION: Final = _open(
     ["id", "state", "matched", "done", "failed", "skipped"],
-    id=_TEXT, state={"type": "string", "enum": ["running", "succeeded", "failed"]}, action=_TEXT, dry_run=_YES,
+    id=_TEXT, state=choice("running", "cancelling", "cancelled", "succeeded", "failed"), action=_TEXT, dry_run=_YES,
     matched=_WHOLE, done=_WHOLE, failed=_WHOLE, skipped=_WHOLE, reason=_TEXT, kept=_TEXT,
     errors=_list(_open(["id", "outcome", "reason"], id=_TEXT, outcome=_TEXT, reason=_TEXT)),
     began_at=_INSTANT, finished_at=_or_null(_INSTANT),

@@ -113,8 +113,8 @@ def _attempt(attempt: AttemptRecord) -> dict[str, Any]:
 
 
 def dead_letter_document(letter: DeadLetterRecord) -> dict[str, Any]:
-    """A run that used up its attempts, with what a replay would send."""
-    return {
+    """A run that used up its attempts, with what a replay would send, and what was made of it."""
+    document: dict[str, Any] = {
         "run": letter.run,
         "schedule_id": letter.schedule_id,
         "namespace": letter.namespace,
@@ -127,4 +127,10 @@ def dead_letter_document(letter: DeadLetterRecord) -> dict[str, Any]:
         "target": orjson.Fragment(letter.target),
         "message": orjson.Fragment(letter.message),
         "last": orjson.Fragment(letter.last),
+        "state": letter.state,
     }
+    if letter.mark is not None:
+        mark = letter.mark
+        said = {"at": format_instant(mark.marked_ms), "reason": mark.reason, "by": mark.actor, "as": mark.replayed_as}
+        document["mark"] = {name: value for name, value in said.items() if value}
+    return document

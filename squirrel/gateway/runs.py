@@ -14,27 +14,24 @@ from squirrel.gateway.cursors import from_history, to_history
 from squirrel.gateway.lookups import Located, Lookups
 from squirrel.gateway.outcomes import answer
 from squirrel.gateway.owner_link import OwnerLink
-from squirrel.gateway.problems import Answered, invalid
+from squirrel.gateway.problems import Answered
 from squirrel.gateway.replay_body import read_replay
+from squirrel.gateway.replays import ReplayOrder, Replays
+from squirrel.gateway.run_search import read_run_filter
 from squirrel.gateway.run_view import (
-    dead_letter_document,
     is_final,
     open_run_document,
     run_document,
     run_from_last,
 )
-from squirrel.gateway.writes import Order, Writes
+from squirrel.gateway.writes import Writes
 from squirrel.model.clock import Clock
-from squirrel.model.errors import Unavailable
-from squirrel.model.instants import InstantError, parse_instant
-from squirrel.model.limits import EVENT_CHARS_MAX
+from squirrel.model.errors import Problem, Refused, Unavailable
 from squirrel.model.schedule import RUN_FINAL, Row, RunState, decode_row
 from squirrel.stores.history import History, Run, RunFilter, RunPage
 from squirrel.wire.documents import TargetPolicy, answer_json
 from squirrel.wire.owner_link import ListRows, Page
-from squirrel.wire.records import Command
 
-RUN_STATES: Final = tuple(str(state) for state in RunState)
 _OPEN_STATES: Final = frozenset(str(state) for state in RunState if state not in RUN_FINAL)
 OPEN_ROWS_LOOKED_AT_MAX: Final = 200  # newest live schedules whose open runs lead the list of all runs
 CATCH_UP_MS: Final = 500
@@ -75,7 +72,7 @@ class Runs:
             page = await self._caught_up(row, page, call.limit)
         items = _only_in_row(row, page.items) if row is not None and cursor is None else []
         items += [document for run in page.items if (document := run_document(run.record.id, run, row))]
-        return _page(items, page.next_cursor)
+        return page_of(items, page.next_cursor)
 
     async def _caught_up(self, row: Row, page: RunPage, limit: int) -> RunPage:
         """The page once it holds the attempts of a run that ended a moment ago: the recorder writes some milliseconds behind.
@@ -95,12 +92,10 @@ class Runs:
 
     async def all(self, call: Call) -> Response:
         """GET /runs."""
-        where = RunFilter(
-            state=call.choice("state", RUN_STATES),
-            event=_event(call),
-            from_ms=_instant(call, "from"),
-            to_ms=_instant(call, "to"),
-        )
+        problems: list[Problem] = []
+        where = read_run_filter(call.query, problems)
+        if problems:
+            raise Refused("invalid", problems)
         cursor = call.query.get("cursor")
         page = await self._parts.history.runs(call.namespace, where, call.limit, to_history(cursor))
         known = {run.record.id for run in page.items}
@@ -110,14 +105,14 @@ class Runs:
         if cursor is None and (where.state is None or where.state in _OPEN_STATES):
             items = [each for each in await self._open_runs(call, where) if each["id"] not in known] + items
         shown = [each for each in items if where.state in (None, each["state"])]
-        return _page(shown, page.next_cursor)
+        return page_of(shown, page.next_cursor)
 
     async def get(self, call: Call) -> Response:
         """GET /runs/{run}."""
-        run_id = _run_id(call)
+        run_id = run_id_of(call)
         document = await self._document(call.namespace, run_id)
         if document is None:
-            raise _no_run(run_id)
+            raise no_run(run_id)
         return Response(answer_json(document), 200, media_type="application/json")
 
     async def replay(self, call: Call) -> Response:
@@ -127,30 +122,19 @@ class Runs:
         run = await parts.history.run(call.namespace, run_id)
         row = None if run is not None else await parts.lookups.of_run(call.namespace, run_id)
         if run is None and row is None:
-            raise _no_run(run_id)
+            raise no_run(run_id)
         schedule_id = run.record.schedule_id if run is not None else row.id if row is not None else ""
-        located = await parts.lookups.get(call.namespace, schedule_id)
-        command = Command(
-            op="replay",
+        order = ReplayOrder(
             namespace=call.namespace,
-            id=schedule_id,
+            schedule_id=schedule_id,
+            run=run_id,
             command_id=parts.new_id(),
             accepted_ms=parts.clock.now_ms(),
-            reply=True,
-            actor="rest",
-            run=run_id,
             message=message,
             target=target,
         )
-        decided = await parts.writes.send(Order(command, located.partition), wait=not call.respond_async)
-        return answer(schedule_id, decided)
-
-    async def dead_letters(self, call: Call) -> Response:
-        """GET /dead-letters."""
-        page = await self._parts.history.dead_letters(
-            call.namespace, None, call.limit, to_history(call.query.get("cursor"))
-        )
-        return _page([dead_letter_document(letter) for letter in page.items], page.next_cursor)
+        replayed = await Replays(parts.lookups, parts.writes).send(order, wait=not call.respond_async)
+        return answer(schedule_id, replayed.decided)
 
     async def _document(self, namespace: str, run_id: str) -> dict[str, Any] | None:
         run = await self._parts.history.run(namespace, run_id)
@@ -175,8 +159,11 @@ class Runs:
         return {located.row.id: located.row for located in found if located is not None}
 
     async def _open_runs(self, call: Call, where: RunFilter) -> list[dict[str, Any]]:
-        """Runs that no attempt has finished yet, of the newest live schedules."""
-        ask = ListRows(call.namespace, event=where.event or "", limit=min(call.limit, OPEN_ROWS_LOOKED_AT_MAX))
+        """Runs that no attempt has finished yet, of the newest live schedules. They have no answer that could be asked for."""
+        if where.host is not None or where.status is not None or where.q is not None:
+            return []
+        limit = min(call.limit, OPEN_ROWS_LOOKED_AT_MAX)
+        ask = ListRows(call.namespace, event=where.event or "", tag=where.tag or "", limit=limit)
         try:
             answers = await self._parts.link.ask_all(ask)
         except Unavailable:
@@ -185,6 +172,7 @@ class Runs:
         found = [
             (run.slot_ms, open_run_document(run, row))
             for row in rows
+            if where.schedule in (None, row.id)
             for run in row.runs
             if (where.from_ms is None or run.slot_ms >= where.from_ms)
             and (where.to_ms is None or run.slot_ms < where.to_ms)
@@ -201,37 +189,23 @@ def _only_in_row(row: Row, items: tuple[Run, ...]) -> list[dict[str, Any]]:
     return found
 
 
-def _page(items: list[dict[str, Any]], cursor: str | None) -> Response:
+def page_of(items: list[dict[str, Any]], cursor: str | None) -> Response:
+    """A page of the history's."""
     return Response(
         answer_json({"items": items, "next_cursor": from_history(cursor)}), 200, media_type="application/json"
     )
 
 
-def _run_id(call: Call) -> str:
+def run_id_of(call: Call) -> str:
+    """The run in the path. Raises Answered 404 for what cannot be one."""
     run_id = call.path["run"]
     if len(run_id) > RUN_ID_CHARS_MAX or not run_id.isprintable():
         raise Answered("not_found", "no run can have this id")
     return run_id
 
 
-def _no_run(run_id: str) -> Answered:
+def no_run(run_id: str) -> Answered:
+    """404 for a run."""
     return Answered(
         "not_found", f"there is no run {run_id} in this namespace; it may have left its schedule's retention"
     )
-
-
-def _event(call: Call) -> str | None:
-    event = call.query.get("event")
-    if event is not None and (not 1 <= len(event) <= EVENT_CHARS_MAX or not event.isprintable()):
-        raise invalid("event", f"must have 1 to {EVENT_CHARS_MAX} printable characters")
-    return event
-
-
-def _instant(call: Call, name: str) -> int | None:
-    text = call.query.get(name)
-    if text is None:
-        return None
-    try:
-        return parse_instant(text)
-    except InstantError as error:
-        raise invalid(name, str(error)) from None

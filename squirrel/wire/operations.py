@@ -27,7 +27,7 @@ class StoredOperation(Struct, frozen=True, omit_defaults=True, kw_only=True):
     rate_per_second: float = 0.0
     reason: str = ""  # of a discard
     actor: str = ""
-    state: Literal["running", "cancelling", "cancelled", "succeeded", "failed"] = "running"
+    state: Literal["running", "cancelled", "succeeded", "failed"] = "running"
     owner: str = ""  # the gateway that works on it
     beats: int = 0  # grows with each record: one that stands still has lost its gateway
     phase: Literal["counting", "working"] = "counting"

@@ -19,6 +19,7 @@ from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import (
     definitions_of,
     group_of,
+    operations_of,
     stop_all,
     target_policy,
     topics_of,
@@ -49,6 +50,7 @@ class GatewayService:
         topics = topics_of(settings)
         self.context = context
         self.definitions = definitions_of(context)
+        self.operations = operations_of(context)
         self.directory = OwnerDirectory(settings.kafka, group_of(settings, "engine"))
         self.history = open_history(settings.history_url())
         deps = GatewayDeps(
@@ -60,6 +62,8 @@ class GatewayService:
                 definitions_topic=topics.definitions,
                 results_topic=topics.results,
                 completions_topic=topics.completions,
+                dead_letters_topic=topics.dead_letters,
+                operations_topic=topics.operations,
                 link_token=settings.internal_token.get_secret_value(),
                 api_token=settings.api_token.get_secret_value() or None,
                 targets=target_policy(settings),
@@ -77,6 +81,7 @@ class GatewayService:
             directory=self.directory,
             definitions=self.definitions,
             history=self.history,
+            operations=self.operations,
             new_live_source=lambda: LiveTail(
                 settings.kafka, (topics.results, topics.completions), client_id=settings.worker_name(context.name)
             ),
@@ -89,8 +94,9 @@ class GatewayService:
     async def start(self) -> None:
         """Listen once the definitions are known; answers 503 for what is not there yet."""
         settings = self.context.settings
-        await self.definitions.start()
-        await self.definitions.ready()
+        for followed in (self.definitions, self.operations):
+            await followed.start()
+            await followed.ready()
         try:
             await self.history.start()
         except HistoryUnavailable as error:
@@ -107,7 +113,7 @@ class GatewayService:
             self.app.state.end_streams(b": the gateway is stopping; connect again\n\n")
             self.server.should_exit = True
             await asyncio.wait({self._serving})
-        await stop_all(self.definitions.stop, self.history.close, self.directory.close)
+        await stop_all(self.definitions.stop, self.operations.stop, self.history.close, self.directory.close)
 
     def ready(self) -> str | None:
         """The REST port's own /readyz looks through the whole chain; this one says whether it is served."""

@@ -75,6 +75,13 @@ def definitions_of(context: Context, changed: Callable[[bytes, bytes | None], No
     )
 
 
+def operations_of(context: Context) -> DefinitionsTail:
+    """The operations topic, followed from its beginning."""
+    settings = context.settings
+    name = settings.worker_name(context.name)
+    return DefinitionsTail(settings.kafka, topics_of(settings).operations, client_id=name, fail=context.crash)
+
+
 async def stop_all(*stops: Any) -> None:
     """Await every stop although one may fail; the first failure is raised afterwards."""
     failures = [

@@ -287,3 +287,18 @@ def test_no_route_at_all_fails_the_run_with_the_reason() -> None:
     world.run_until(T0 + 60_000)
     assert world.completed("a") == ["failed"]
     assert "no route" in world.completions[0].reason  # type: ignore[attr-defined]
+
+
+def test_the_same_replay_sent_again_is_one_run() -> None:
+    """An operation that lost its gateway sends a chunk again, with the same command ids and instants."""
+    world = World()
+    world.create("a")
+    world.run_until(T0 + 1000)
+    world.answer(world.executions[0])
+    command = Command("replay", "default", "a", "op1", world.now_ms, reply=True, run=world.executions[0].run)
+    first, second = world.deliver(command), world.deliver(command)
+    assert (first.code, second.code, len(world.executions)) == ("triggered", "triggered", 2)
+    assert second.open_run == first.open_run
+    world.answer(world.executions[1])
+    assert world.deliver(command).code == "triggered"
+    assert len(world.executions) == 2

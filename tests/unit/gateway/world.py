@@ -27,6 +27,7 @@ from squirrel.gateway.deps import GatewayDeps, GatewaySettings
 from squirrel.gateway.kafka_writer import Record
 from squirrel.model.addresses import parse_networks
 from squirrel.model.instants import format_instant
+from squirrel.recorder.step import batch_of, read
 from squirrel.stores.history import AttemptRecord, CompletionRecord, HistoryBatch
 from squirrel.stores.sqlite import SqliteHistory
 from squirrel.streams.timeline.store import TimelineStore
@@ -52,6 +53,8 @@ TOPICS = TopicNames(
     definitions="definitions",
 )
 DEFINITIONS = TOPICS.definitions
+OPERATIONS = "operations"
+DEAD_LETTERS = "dead-letters"
 TOKEN = "between-services"
 HOOK = {"type": "http", "url": "https://hooks.example.com/hook"}
 
@@ -79,6 +82,8 @@ class MemoryLog:
         self.commands = 0
         self.engine: Engine | None = None
         self.definitions: MemoryDefinitions | None = None
+        self.operations: MemoryDefinitions | None = None
+        self.recorder: Callable[[Sequence[Record]], Awaitable[None]] | None = None
         self.down = False
         self.stalled: asyncio.Event | None = None
         self._feeding: asyncio.Queue[tuple[int, list[Any]]] = asyncio.Queue()
@@ -113,6 +118,10 @@ class MemoryLog:
             )
         if topic == DEFINITIONS and self.definitions is not None:
             self.definitions.take(records)
+        if topic == OPERATIONS and self.operations is not None:
+            self.operations.take(records)
+        if topic == DEAD_LETTERS and self.recorder is not None:
+            await self.recorder(records)
         return len(log) - 1
 
     async def feed(self) -> None:
@@ -165,6 +174,8 @@ class World:
         self.log = MemoryLog()
         self.definitions = MemoryDefinitions()
         self.log.definitions = self.definitions
+        self.operations = self.log.operations = MemoryDefinitions()
+        self.log.recorder = self.record_letters
         self.directory = SetDirectory()
         self.history = SqliteHistory(folder / "history.db")
         self.posts = 0
@@ -210,6 +221,8 @@ class World:
             "partitions": PARTITIONS,
             "commands_topic": TOPICS.commands,
             "definitions_topic": DEFINITIONS,
+            "operations_topic": OPERATIONS,
+            "dead_letters_topic": DEAD_LETTERS,
             "link_token": TOKEN,
             "targets": TargetPolicy(allow_cidrs=parse_networks("127.0.0.0/8")),
             "version": "9.9.9",
@@ -224,6 +237,7 @@ class World:
             directory=self.directory,
             definitions=self.definitions,
             history=self.history,
+            operations=self.operations,
         )
 
     async def answer(self, request: web.Request) -> web.Response:
@@ -275,6 +289,13 @@ class World:
         if record:
             await self.record(execution, state, status)
         return execution.run
+
+    async def record_letters(self, records: Sequence[Record]) -> None:
+        """Dead letters and what is made of them, as the recorder brings them into the history."""
+        received = [SimpleNamespace(topic=DEAD_LETTERS, value=value) for _, value, _ in records]
+        items, poison = read(received, "dead-letters")
+        assert not poison
+        await self.history.write(batch_of(items))
 
     async def record(self, execution: Any, state: str, status: int) -> None:
         """What the recorder would write."""
