@@ -9,6 +9,7 @@ Never: reads the environment, follows a redirect, or judges a schedule: the serv
 from squirrel.client.async_client import AsyncClient
 from squirrel.client.completions import completions
 from squirrel.client.errors import ClientError, Conflict, Invalid, NotFound, Unauthorised, Unavailable, Unreachable
+from squirrel.client.live import Live
 from squirrel.client.records import (
     Attempt,
     Completion,
@@ -24,7 +25,7 @@ from squirrel.client.records import (
 from squirrel.client.sync_client import Client
 
 __all__ = [
-    "AsyncClient", "Attempt", "Client", "ClientError", "Completion", "Conflict", "Created", "DeadLetter", "Invalid",
+    "AsyncClient", "Attempt", "Client", "ClientError", "Completion", "Conflict", "Created", "DeadLetter", "Invalid", "Live",
     "NewSchedule", "NotFound", "Page", "Preview", "Route", "Run", "Schedule", "Unauthorised", "Unavailable", "Unreachable",
     "completions",
 ]  # fmt: skip

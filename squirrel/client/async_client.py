@@ -13,14 +13,36 @@ from uuid import uuid4
 import httpx
 
 from squirrel.client import calls
-from squirrel.client.records import Created, DeadLetter, NewSchedule, Page, Preview, Route, Run, Schedule, When
+from squirrel.client.errors import ClientError, Unreachable
+from squirrel.client.live import EventReader, Live, Patient, refusal, stream_request
+from squirrel.client.records import (
+    Completion,
+    Created,
+    DeadLetter,
+    NewSchedule,
+    Page,
+    Preview,
+    Route,
+    Run,
+    Schedule,
+    When,
+)
+from squirrel.client.repair import AsyncRepairCalls, RunsWhere, runs_query
 from squirrel.client.talk import TRIES_MAX, Answer, Found, Heard, Lost, Patience, Request, Send, Talk, Wait
-from squirrel.client.transport import TIMEOUT_SECONDS_DEFAULT, URL_DEFAULT, answered, arguments, lost, options
+from squirrel.client.transport import (
+    TIMEOUT_SECONDS_DEFAULT,
+    URL_DEFAULT,
+    answered,
+    arguments,
+    lost,
+    options,
+    stream_timeout,
+)
 
 T = TypeVar("T")
 
 
-class AsyncClient:
+class AsyncClient(AsyncRepairCalls):
     """One server, one namespace, a pool of connections. For one event loop; close it, or use it in `async with`.
 
     Every method raises a `ClientError` (see `errors`). Calls that may be made twice are retried up to `tries_max` times
@@ -90,19 +112,10 @@ class AsyncClient:
         return await self._one(Run, calls.verb(schedule_id, "trigger"))
 
     def runs(
-        self,
-        schedule_id: str | None = None,
-        *,
-        state: str | None = None,
-        event: str | None = None,
-        start: datetime | str | None = None,
-        end: datetime | str | None = None,
-        page_items: int | None = None,
+        self, schedule_id: str | None = None, *, page_items: int | None = None, **where: Unpack[RunsWhere]
     ) -> AsyncIterator[Run]:
-        """Runs of a schedule, or of all that match, newest first."""
-        path = f"{calls.API}/runs" if schedule_id is None else calls.path_of("schedules", schedule_id, "runs")
-        query = {"state": state, "event": event, "from": start, "to": end, "limit": page_items}
-        return self._walk(calls.every(Run, path, query, self._patience))
+        """Runs of a schedule, or of all, that match, newest first."""
+        return self._walk(calls.every(Run, *runs_query(schedule_id, where, page_items), self._patience))
 
     async def run(self, run_id: str) -> Run:
         return await self._one(Run, Request("GET", calls.path_of("runs", run_id)))
@@ -140,6 +153,32 @@ class AsyncClient:
         return await self._run(
             calls.raw(Request(method, path, calls.query_of(query), headers, sent, again), self._patience)
         )
+
+    async def stream(self, *, event: str | None = None, schedule: str | None = None) -> AsyncIterator[Live]:
+        """What happens from now on, for ever; see `Client.stream`."""
+        request, patient = stream_request(event, schedule), Patient(self._patience)
+        while not self._http.is_closed:
+            failure: ClientError | None = None
+            try:
+                async with self._http.stream(**arguments(request), timeout=stream_timeout()) as response:
+                    if response.status_code >= 400:
+                        await response.aread()
+                        failure = refusal(answered(response))
+                    else:
+                        reader = EventReader()
+                        async for chunk in response.aiter_bytes():
+                            patient.heard()
+                            for each in reader.feed(chunk):
+                                yield each
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                failure = Unreachable(lost(error, self.url).reason)
+            await asyncio.sleep(patient.wait_seconds(failure))
+
+    async def completions(self, *, event: str | None = None, schedule: str | None = None) -> AsyncIterator[Completion]:
+        """Final outcomes from now on; see `Client.completions`."""
+        async for each in self.stream(event=event, schedule=schedule):
+            if each.kind == "completion":
+                yield each.completion()
 
     async def close(self) -> None:
         """Ends the connections; safe twice."""

@@ -13,14 +13,36 @@ from uuid import uuid4
 import httpx
 
 from squirrel.client import calls
-from squirrel.client.records import Created, DeadLetter, NewSchedule, Page, Preview, Route, Run, Schedule, When
+from squirrel.client.errors import ClientError, Unreachable
+from squirrel.client.live import EventReader, Live, Patient, refusal, stream_request
+from squirrel.client.records import (
+    Completion,
+    Created,
+    DeadLetter,
+    NewSchedule,
+    Page,
+    Preview,
+    Route,
+    Run,
+    Schedule,
+    When,
+)
+from squirrel.client.repair import RepairCalls, RunsWhere, runs_query
 from squirrel.client.talk import TRIES_MAX, Answer, Found, Heard, Lost, Patience, Request, Send, Talk, Wait
-from squirrel.client.transport import TIMEOUT_SECONDS_DEFAULT, URL_DEFAULT, answered, arguments, lost, options
+from squirrel.client.transport import (
+    TIMEOUT_SECONDS_DEFAULT,
+    URL_DEFAULT,
+    answered,
+    arguments,
+    lost,
+    options,
+    stream_timeout,
+)
 
 T = TypeVar("T")
 
 
-class Client:
+class Client(RepairCalls):
     """One server, one namespace, a pool of connections. Safe to share between threads; close it, or use it in `with`.
 
     Every method raises a `ClientError` (see `errors`). Calls that may be made twice are retried up to `tries_max` times
@@ -95,19 +117,10 @@ class Client:
         return self._one(Run, calls.verb(schedule_id, "trigger"))
 
     def runs(
-        self,
-        schedule_id: str | None = None,
-        *,
-        state: str | None = None,
-        event: str | None = None,
-        start: datetime | str | None = None,
-        end: datetime | str | None = None,
-        page_items: int | None = None,
+        self, schedule_id: str | None = None, *, page_items: int | None = None, **where: Unpack[RunsWhere]
     ) -> Iterator[Run]:
-        """Runs of a schedule, or of all that match, newest first."""
-        path = f"{calls.API}/runs" if schedule_id is None else calls.path_of("schedules", schedule_id, "runs")
-        query = {"state": state, "event": event, "from": start, "to": end, "limit": page_items}
-        return self._walk(calls.every(Run, path, query, self._patience))
+        """Runs of a schedule, or of all, that match, newest first."""
+        return self._walk(calls.every(Run, *runs_query(schedule_id, where, page_items), self._patience))
 
     def run(self, run_id: str) -> Run:
         """A run with all its attempts. Raises NotFound."""
@@ -147,6 +160,34 @@ class Client:
         again = method in ("GET", "PUT", "DELETE") if repeatable is None else repeatable
         return self._run(calls.raw(Request(method, path, calls.query_of(query), headers, sent, again), self._patience))
 
+    def stream(self, *, event: str | None = None, schedule: str | None = None) -> Iterator[Live]:
+        """What happens from now on, for ever: results and completions of events like `event` (may end in `*`).
+
+        A lost connection is made again; what happened in between is not seen (`runs` and Kafka have it).
+        """
+        request, patient = stream_request(event, schedule), Patient(self._patience)
+        while not self._closing.is_set():
+            failure: ClientError | None = None
+            try:
+                with self._http.stream(**arguments(request), timeout=stream_timeout()) as response:
+                    if response.status_code >= 400:
+                        response.read()
+                        failure = refusal(answered(response))
+                    else:
+                        reader = EventReader()
+                        for chunk in response.iter_bytes():
+                            patient.heard()
+                            yield from reader.feed(chunk)
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                failure = Unreachable(lost(error, self.url).reason)
+            self._closing.wait(patient.wait_seconds(failure))
+
+    def completions(self, *, event: str | None = None, schedule: str | None = None) -> Iterator[Completion]:
+        """Final outcomes from now on, by the live stream; `squirrel.client.completions` reads Kafka and leaves none out."""
+        for each in self.stream(event=event, schedule=schedule):
+            if each.kind == "completion":
+                yield each.completion()
+
     def close(self) -> None:
         """Ends waits and connections; safe twice."""
         self._closing.set()
@@ -159,6 +200,9 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def _pause(self, seconds: float) -> None:
+        self._closing.wait(seconds)
 
     def _one(self, kind: type[T], request: Request) -> T:
         return self._run(calls.one(kind, request, self._patience))

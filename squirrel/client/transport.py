@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import httpx
 
+from squirrel.client.live import SILENCE_SECONDS_MAX
 from squirrel.client.talk import Answer, Lost, Request
 
 URL_DEFAULT: Final = "http://127.0.0.1:8080"
@@ -33,6 +34,11 @@ def arguments(request: Request) -> dict[str, Any]:
         "headers": dict(request.headers),
         "content": request.body,
     }
+
+
+def stream_timeout() -> httpx.Timeout:
+    """A stream has no end; a long silence ends it."""
+    return httpx.Timeout(TIMEOUT_SECONDS_DEFAULT, read=SILENCE_SECONDS_MAX)
 
 
 def answered(response: httpx.Response) -> Answer:

@@ -75,6 +75,23 @@ async def test_completions_come_from_kafka(dev: DevInstance, target: str) -> Non
         assert run.finished == found.finished
 
 
+async def test_what_happens_is_streamed_live(dev: DevInstance, target: str) -> None:
+    async with AsyncClient(dev.url, namespace="live") as client, asyncio.timeout(60):
+        stream = client.stream(event="live.*")
+        first = asyncio.ensure_future(anext(stream))
+        made = None
+        while not first.done():  # the stream begins with the first connection, so runs are made until it shows one
+            made = await client.create(event="live.one", when={"in_seconds": 0}, target=target)
+            await asyncio.wait({first}, timeout=1)
+        assert made is not None
+        assert first.result().event == "live.one"
+        seen = {first.result().kind}
+        while "completion" not in seen:
+            seen.add((await anext(stream)).kind)
+        assert seen <= {"result", "completion"}
+        await stream.aclose()
+
+
 @pytest.mark.parametrize("name", ["python_sync.py", "python_async.py"])
 def test_python_examples(name: str, root: Path, environment: dict[str, str]) -> None:
     said = run([sys.executable, str(root / "examples" / name)], {**environment, "COUNT": "200"})
