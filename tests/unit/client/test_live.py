@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ COMPLETION = (
 ).encode()
 STREAM = (
     b": squirrel\nretry: 2000\n\n: still here\n\n"
-    b"event: result\nid: run_1.failed\ndata: {\"run\":\"run_1\",\"state\":\"failed\"}\n\n"
+    b'event: result\nid: run_1.failed\ndata: {"run":"run_1","state":"failed"}\n\n'
     b"event: completion\nid: run_1.succeeded\ndata: " + COMPLETION + b"\n\n: the gateway is stopping; connect again\n\n"
 )  # fmt: skip
 
@@ -25,7 +27,7 @@ STREAM = (
 def test_wherever_it_is_cut(cuts: list[int]) -> None:
     reader = EventReader()
     places = [0, *sorted(cuts), len(STREAM)]
-    found = [each for at, to in zip(places, places[1:], strict=False) for each in reader.feed(STREAM[at:to])]
+    found = [each for at, to in itertools.pairwise(places) for each in reader.feed(STREAM[at:to])]
     assert [(each.kind, each.run, each.state) for each in found] == [
         ("result", "run_1", "failed"),
         ("completion", "run_1", "succeeded"),
