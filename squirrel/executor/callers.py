@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from squirrel.executor.targets import TargetCaller
-from squirrel.model.clock import Clock
+from squirrel.executor.targets.secured import is_secured
 from squirrel.model.target import HttpTarget, KafkaTarget, Target
 from squirrel.wire.attempt import Attempt, Outcome
+from squirrel.wire.documents.plugin_target import place_of
+from squirrel.wire.target_types.registry import installed_types
 
 
+@dataclass(frozen=True, slots=True)
 class Callers:
-    """One caller per target type. `call` answers with an outcome whatever the target is."""
+    """One caller per kind of target. `call` answers with an outcome whatever the target is."""
 
-    def __init__(self, clock: Clock, http: TargetCaller, kafka: TargetCaller) -> None:
-        self._clock = clock
-        self._http = http
-        self._kafka = kafka
+    http: TargetCaller
+    secured: TargetCaller  # webhooks that hold secrets
+    kafka: TargetCaller
+    plugins: TargetCaller  # every other type
 
     async def call(self, attempt: Attempt) -> Outcome:
-        """As the target's own caller; a type without one is a failure that no repeat mends."""
+        """As the target's own caller."""
         target = attempt.target
         if isinstance(target, HttpTarget):
-            return await self._http.call(attempt)
+            if (target.headers or target.security is not None) and is_secured(target):
+                return await self.secured.call(attempt)
+            return await self.http.call(attempt)
         if isinstance(target, KafkaTarget):
-            return await self._kafka.call(attempt)
-        now_ms = self._clock.now_ms()
-        return Outcome(
-            "failed",
-            now_ms,
-            now_ms,
-            error_type="bad_target",
-            error_detail=f"this executor has no target type {target.kind!r}; install its plugin or change the target",
-        )
+            return await self.kafka.call(attempt)
+        return await self.plugins.call(attempt)
 
     async def close(self) -> None:
         """Closes them all. Safe twice."""
-        await self._http.close()
-        await self._kafka.close()
+        for each in (self.http, self.secured, self.kafka, self.plugins):
+            await each.close()
 
 
 def host_of(target: Target) -> str:
-    """Scheme, host and port of a webhook; everything else has one name per type, which no host can have."""
+    """Scheme, host and port of a webhook; everything else begins with its type, which no scheme of a webhook is."""
     if isinstance(target, HttpTarget):
         scheme, _, rest = target.url.partition("://")
         return f"{scheme}://{rest.partition('/')[0].partition('?')[0]}"
-    return "kafka:" if isinstance(target, KafkaTarget) else f"plugin:{target.kind}"
+    return "kafka:" if isinstance(target, KafkaTarget) else place_of(target, installed_types())

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from squirrel.model.addresses import CheckedUrl, Network, host_allowed, is_allowed_only_by_list, refusal
 from squirrel.model.clock import Clock
+from squirrel.model.namespace_rules import NamespaceRules
 from squirrel.wire.attempt import ErrorType
 
 NAME_FRESH_S: Final = 1.0  # short beside any TTL; a flip of the answer is checked like the first answer
@@ -45,6 +48,7 @@ class GuardPolicy(Struct, frozen=True):
     allow_networks: tuple[Network, ...] = ()
     allowed_hosts: tuple[str, ...] = ()
     own_ports: frozenset[int] = frozenset()
+    by_namespace: Mapping[str, NamespaceRules] = {}  # whose rules stand instead of the common ones
 
 
 def system_resolve(host: str) -> list[tuple[str, int]]:
@@ -64,6 +68,19 @@ class Guard:
         self._fresh: dict[str, tuple[float, tuple[bytes, ...]]] = {}
         self._resolving: dict[str, asyncio.Task[tuple[bytes, ...] | Failure]] = {}
         self._verdict = lru_cache(VERDICTS_KEPT_MAX)(self._decide)
+        self._namespaces: dict[str, Guard] = {}
+        self._namespaces = {name: copy(self).narrow(rules) for name, rules in policy.by_namespace.items()}
+
+    def of(self, namespace: str) -> Guard:
+        """The guard of one namespace: names are resolved together, rules may be its own."""
+        return self._namespaces.get(namespace, self)
+
+    def narrow(self, rules: NamespaceRules) -> Guard:
+        """Take these rules; of a copy, before it is used."""
+        self._policy = replace(self._policy, allow_networks=rules.allow_cidrs, allowed_hosts=rules.allowed_hosts)
+        self._verdict = lru_cache(VERDICTS_KEPT_MAX)(self._decide)
+        self._namespaces = {}
+        return self
 
     def close(self) -> None:
         """Drops the threads without waiting for a resolver that hangs."""

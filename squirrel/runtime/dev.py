@@ -19,8 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import SecretStr
+
 from squirrel.model.errors import SettingsError
 from squirrel.runtime.clock import SystemClock
+from squirrel.runtime.kept_secret import kept_secret
 from squirrel.runtime.local.jvm import free_port, is_free
 from squirrel.runtime.local.kafka import EmbeddedKafka
 from squirrel.runtime.processes import Child, Supervisor, http_ready
@@ -95,6 +98,9 @@ def _only_instance(folder: Path) -> Iterator[None]:
 
 
 async def _run(settings: Settings) -> int:
+    if not settings.keys():
+        kept = SecretStr(kept_secret(settings.data_dir / "encryption.key"))
+        settings = settings.model_copy(update={"encryption_keys": kept})
     if not is_free(settings.port):
         raise SettingsError(f"port {settings.port} is taken by another program; choose one with --port")
     stopping = stop_on_signals()
@@ -138,8 +144,11 @@ async def _kafka(settings: Settings, stack: AsyncExitStack) -> str:
 def children(settings: Settings) -> list[Child]:
     """The services as processes, each with a door of its own."""
     found: list[Child] = []
+    ports = {name: free_port() for name in STOP_ORDER}
+    closed = ",".join((settings.refused_ports, *map(str, ports.values()))).lstrip(",")
+    settings = settings.model_copy(update={"refused_ports": closed})  # loopback is open to targets, but not these doors
     for name, order in STOP_ORDER.items():
-        port = free_port()
+        port = ports[name]
         # The gateway's own /readyz looks through the whole chain: Kafka, definitions, an owner for every partition.
         probed = settings.port if name == "gateway" else port
         found.append(
@@ -165,6 +174,8 @@ def environment_of(settings: Settings, internal_port: int) -> dict[str, str]:
         "SQUIRREL_HISTORY": settings.history,
         "SQUIRREL_TARGETS_ALLOW_CIDRS": settings.targets_allow_cidrs,
         "SQUIRREL_INTERNAL_TOKEN": settings.internal_token.get_secret_value(),
+        "SQUIRREL_ENCRYPTION_KEYS": settings.encryption_keys.get_secret_value(),
+        "SQUIRREL_REFUSED_PORTS": settings.refused_ports,
         "SQUIRREL_INTERNAL_PORT": str(internal_port),
         "SQUIRREL_SHOW_KAFKA": "1",
     }

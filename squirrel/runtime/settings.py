@@ -63,7 +63,10 @@ class Settings(BaseModel):
     rest_concurrency: int = Field(ge=1)
     allowed_target_hosts: str
     targets_allow_cidrs: str
+    targets_by_namespace: str
+    refused_ports: str = Field(pattern=r"^[0-9, ]*$")
     webhook_secrets: SecretStr
+    encryption_keys: SecretStr
     window: int = Field(ge=1, le=100_000)
     window_per_host: int = Field(ge=1, le=100_000)
     emit_ahead_ms: int = Field(ge=0, le=10_000)
@@ -112,6 +115,14 @@ class Settings(BaseModel):
     def secrets(self) -> tuple[str, ...]:
         """Webhook signing secrets, newest first."""
         return _items(self.webhook_secrets.get_secret_value())
+
+    def keys(self) -> tuple[str, ...]:
+        """Encryption keys as texts, the sealing one first."""
+        return _items(self.encryption_keys.get_secret_value())
+
+    def ports(self) -> frozenset[int]:
+        """Ports that targets inside allowed networks may not have."""
+        return frozenset(int(each) for each in _items(self.refused_ports))
 
     def history_url(self) -> str:
         """The history's address with a relative SQLite path placed into the data directory."""

@@ -20,6 +20,9 @@ ErrorType = Literal[
     "response_too_large",  # a head beyond the limits; a long body is cut, not refused
     "status",  # a whole answer that is no success
     "produce",  # Kafka did not take the record
+    "secret",  # a secret of the target does not exist, or cannot be opened
+    "circuit_open",  # not called: the host has failed too often just now
+    "disabled",  # not called: the host has failed for days
     "internal",  # a fault of ours
 ]
 

@@ -7,8 +7,8 @@ import ssl
 from typing import Final
 
 from squirrel.executor.connection import Answer
-from squirrel.executor.dial import dial
 from squirrel.executor.guard import Failure, Guard
+from squirrel.executor.lending import lend
 from squirrel.executor.pool import Pool
 from squirrel.executor.targets.request import Prepared, prepare, request_bytes
 from squirrel.executor.targets.verdict import failure_is_retryable, retry_after_ms, state_of, status_is_retryable
@@ -53,36 +53,17 @@ class HttpCaller:
     async def _exchange(
         self, prepared: Prepared, attempt: Attempt, target: HttpTarget, now_ms: int, deadline: float
     ) -> Answer | Failure:
-        loop = asyncio.get_running_loop()
-        url = prepared.url
-        addresses = self._guard.known(url)
-        if addresses is None:
-            try:
-                async with asyncio.timeout_at(deadline):
-                    addresses = await self._guard.addresses(url)
-            except TimeoutError:
-                return Failure("timeout", "the host's name was not resolved within the timeout")
-        if isinstance(addresses, Failure):
-            return addresses
-        connection = None
-        for address in addresses:
-            key = (url.scheme, url.host, url.port, address)
-            connection = self._pool.take(key, loop.time())
-            if connection is not None:
-                break
-        else:
-            opened = await dial(url, addresses, self._guard, self._tls if url.scheme == "https" else None, deadline)
-            if isinstance(opened, Failure):
-                return opened
-            connection = opened
+        lent = await lend(prepared.url, self._guard.of(attempt.namespace), self._pool, self._tls, deadline)
+        if isinstance(lent, Failure):
+            return lent
         body = target.body if target.body is not None else attempt.message if prepared.sends_message else b""
         try:
             request = request_bytes(prepared, attempt, body, now_ms)
-            ending = await connection.exchange(request, deadline, prepared.is_head)
+            ending = await lent.exchange(request, deadline, prepared.is_head)
         except BaseException:
-            connection.abort()  # cancelled in the middle: the connection can carry nothing else
+            lent.abort()  # cancelled in the middle: the connection can carry nothing else
             raise
-        self._pool.give(connection, loop.time())
+        self._pool.give(lent, asyncio.get_running_loop().time())
         return ending
 
     def _prepare(self, target: HttpTarget) -> Prepared:

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from squirrel.executor.callers import Callers
 from squirrel.executor.guard import Guard, GuardPolicy
+from squirrel.executor.network import Ways
 from squirrel.executor.reported import ReportedAttempts
+from squirrel.executor.secrets import Secrets
 from squirrel.executor.shell import Executor, ExecutorParts
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.executor.targets.kafka import KafkaCaller, Refuses
+from squirrel.executor.targets.plugin import PluginCaller
+from squirrel.executor.targets.secured import SecuredHttp
+from squirrel.executor.tokens import Tokens
+from squirrel.model.clock import Clock
 from squirrel.model.errors import Refused, SettingsError
 from squirrel.model.limits import TIMEOUT_SECONDS_MAX
 from squirrel.model.signing import parse_secrets
 from squirrel.runtime.service import Context
-from squirrel.runtime.services.parts import group_of, stop_all, target_policy, topics_of, watchdog_of, writer_of
+from squirrel.runtime.services.parts import (
+    definitions_of,
+    group_of,
+    stop_all,
+    target_policy,
+    topics_of,
+    vault_of,
+    watchdog_of,
+    writer_of,
+)
 from squirrel.runtime.settings import Settings
 from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
+from squirrel.wire.target_types.registry import installed_types
 from squirrel.wire.topics import Topics
 
 # A full executor holds its lane back until calls end, and calls may take an hour: that is no lane that stands still.
@@ -34,9 +51,11 @@ class ExecutorService:
         name = settings.worker_name("executor")
         self.writer = writer_of(context)
         self.guard = Guard(guard_policy(context), context.clock)
-        callers = Callers(
+        self.definitions = definitions_of(context)
+        callers = callers_of(
+            self.guard,
             context.clock,
-            HttpCaller(self.guard, context.clock),
+            Secrets(vault_of(settings), self.definitions, context.clock),
             KafkaCaller(settings.kafka, f"{name}-targets", context.clock, refuses_of(topics)),
         )
         self.executor = Executor(
@@ -80,6 +99,8 @@ class ExecutorService:
         """Join the group; calls begin as soon as what is finished is known, partition by partition."""
         self.app.settings.datadir.mkdir(parents=True, exist_ok=True)
         await self.writer.start()
+        await self.definitions.start()
+        await self.definitions.ready()
         self.executor.join(self.app)
         await self.app.start()
         self.watchdog.start()
@@ -89,7 +110,7 @@ class ExecutorService:
         self.executor.leave()
         await self.watchdog.stop()
         await self.app.stop()
-        await stop_all(self.executor.close, self.writer.stop)
+        await stop_all(self.executor.close, self.writer.stop, self.definitions.stop)
         self.guard.close()
 
     def ready(self) -> str | None:
@@ -104,13 +125,22 @@ class ExecutorService:
         return self.executor.values()
 
 
+def callers_of(guard: Guard, clock: Clock, secrets: Secrets, kafka: KafkaCaller) -> Callers:
+    """Every kind of target behind one guard and one store of tokens."""
+    ways = Ways(guard, Tokens(clock), ssl.create_default_context())
+    http = HttpCaller(guard, clock, ways.tls)
+    secured = SecuredHttp(http, lambda tls: HttpCaller(guard, clock, tls), secrets, ways, clock)
+    return Callers(http, secured, kafka, PluginCaller(installed_types(), ways, secrets, clock))
+
+
 def guard_policy(context: Context) -> GuardPolicy:
     """What the settings allow; our own doors, the brokers and the history stay closed even where loopback is open."""
     settings = context.settings
     policy = target_policy(settings)
     places = [context.door.url, settings.history_url(), *(f"kafka://{each}" for each in settings.kafka.split(","))]
     ports = {settings.port, settings.internal_port, *(_port(place) for place in places)}
-    return GuardPolicy(policy.allow_cidrs, policy.allowed_hosts, frozenset(ports - {0}))
+    own_ports = frozenset(ports - {0}) | settings.ports()
+    return GuardPolicy(policy.allow_cidrs, policy.allowed_hosts, own_ports, policy.by_namespace)
 
 
 def _port(place: str) -> int:

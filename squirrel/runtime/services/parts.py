@@ -9,6 +9,7 @@ from typing import Any
 
 from squirrel.model.addresses import parse_host_patterns, parse_networks
 from squirrel.model.errors import Refused, SettingsError
+from squirrel.model.namespace_rules import parse_namespace_rules
 from squirrel.runtime.service import Context
 from squirrel.runtime.settings import Settings
 from squirrel.streams.tail import DefinitionsTail
@@ -16,6 +17,7 @@ from squirrel.streams.watchdog import LANE_SECONDS_MAX, Watchdog
 from squirrel.streams.writer import BatchWriter
 from squirrel.wire.documents import TargetPolicy
 from squirrel.wire.topics import Topics
+from squirrel.wire.vault import Vault, parse_keys
 
 
 def topics_of(settings: Settings) -> Topics:
@@ -40,7 +42,17 @@ def target_policy(settings: Settings) -> TargetPolicy:
             allowed_hosts=parse_host_patterns(",".join(settings.target_hosts()), "allowed_target_hosts"),
             allow_cidrs=parse_networks(",".join(settings.cidrs()), "targets_allow_cidrs"),
             topic_prefix=settings.topic_prefix,
+            vault=vault_of(settings),
+            by_namespace=parse_namespace_rules(settings.targets_by_namespace),
         )
+    except Refused as refused:
+        raise SettingsError(str(refused)) from None
+
+
+def vault_of(settings: Settings) -> Vault:
+    """What seals and opens secrets; without keys it refuses to seal. Raises SettingsError."""
+    try:
+        return Vault(parse_keys(settings.keys()))
     except Refused as refused:
         raise SettingsError(str(refused)) from None
 

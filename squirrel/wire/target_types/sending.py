@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import orjson
 from msgspec import Struct
@@ -60,6 +61,15 @@ class Network(Protocol):
 
     async def connect(self, host: str, port: int, *, tls: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A stream to a checked address; it is dropped when the attempt ends."""
+        ...
+
+    async def addresses(self, host: str, port: int) -> list[tuple[int, tuple[Any, ...]]]:
+        """(family, socket address) of each checked address, for a library that must dial by itself. Prefer `connect`."""
+        ...
+
+    @property
+    def tls(self) -> ssl.SSLContext:
+        """The authorities that `connect` believes, for STARTTLS on a stream."""
         ...
 
     async def token(self, key: str, fetch: Callable[[], Awaitable[tuple[str, float]]]) -> str:
