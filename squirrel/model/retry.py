@@ -10,7 +10,7 @@ Strategy = Literal["exponential", "linear", "fixed"]
 FOR_EVER = -1
 
 
-class RetryRules(Struct, frozen=True, array_like=True):
+class RetryRules(Struct, gc=False, frozen=True, array_like=True):
     """Which endings are tried again. They ride in each execution: the executor sees the whole answer.
 
     `on`: statuses (`503`), classes (`5xx`), `network` and the words of errors (`timeout`, `dns`, ...); empty means what api.md
@@ -22,7 +22,7 @@ class RetryRules(Struct, frozen=True, array_like=True):
     condition: str = ""
 
 
-class RetryPolicy(Struct, frozen=True, array_like=True):
+class RetryPolicy(Struct, gc=False, frozen=True, array_like=True):
     """How often and how far apart. `max_retries` 0 is a single attempt, -1 for ever; times in milliseconds.
 
     exponential: initial * multiplier ** n (1, 2, 4, 8 s); linear: initial * (n + 1) (5, 10, 15 s); fixed: initial.

@@ -2,6 +2,8 @@
 
 A `Row` is the value of an `S` record in the changelog: array-like msgpack, so fields are only ever appended, each with a
 default, and a row written by an older release decodes in a newer one.
+
+Nothing here can be part of a cycle, so the garbage collector need not follow it (`gc=False`: 5 % of a run).
 """
 
 from __future__ import annotations
@@ -64,7 +66,7 @@ RUN_FINAL = frozenset(
 Outcome = Literal["success", "failure", "completion"]
 
 
-class Spec(Struct, frozen=True, array_like=True):
+class Spec(Struct, gc=False, frozen=True, array_like=True):
     """What somebody asked for; a change makes a new one and raises the row's revision. JSON values are raw bytes."""
 
     event: str
@@ -85,9 +87,10 @@ class Spec(Struct, frozen=True, array_like=True):
     retention_ms: int = RETENTION_MS_DEFAULT
     dialect: str = ""  # the API it was made in, when that is not ours; it answers in it
     dialect_fields: bytes = b"{}"  # what that API shows and we have no field for
+    at_most_once: bool = False  # the attempt is recorded before the call and never repeated
 
 
-class OpenRun(Struct, array_like=True):
+class OpenRun(Struct, gc=False, array_like=True):
     """One occurrence that has no final outcome yet. Mutable: the step owns the row it decoded."""
 
     id: str
@@ -104,9 +107,11 @@ class OpenRun(Struct, array_like=True):
     target: Target | None = None
     first_emitted_ms: int = 0
     stage_began_ms: int = 0  # due time of the first attempt on the current target, where its policy has a deadline
+    until_ms: int | None = None  # in flight: given up without an answer at this instant
+    promised_ms: int = 0  # when the call began that was answered by a promise (202); 0: none was
 
 
-class LastRun(Struct, frozen=True, array_like=True):
+class LastRun(Struct, gc=False, frozen=True, array_like=True):
     """The newest finished run, kept in the row so that a look-up right after it needs no history."""
 
     id: str
@@ -117,7 +122,7 @@ class LastRun(Struct, frozen=True, array_like=True):
     reason: str = ""
 
 
-class Awaited(Struct, array_like=True):
+class Awaited(Struct, gc=False, array_like=True):
     """One schedule this one waits for; `outcome` stays None until it was released."""
 
     schedule: str
@@ -126,7 +131,7 @@ class Awaited(Struct, array_like=True):
     finished_ms: int = 0
 
 
-class Revision(Struct, frozen=True, array_like=True):
+class Revision(Struct, gc=False, frozen=True, array_like=True):
     """A former spec: what the schedule was before its next revision."""
 
     revision: int
@@ -134,7 +139,7 @@ class Revision(Struct, frozen=True, array_like=True):
     spec: Spec
 
 
-class Releasing(Struct, frozen=True, array_like=True):
+class Releasing(Struct, gc=False, frozen=True, array_like=True):
     """An outcome of this schedule that its children are being told, in pages after `after_child`."""
 
     outcome: str
@@ -142,7 +147,7 @@ class Releasing(Struct, frozen=True, array_like=True):
     after_child: str = ""
 
 
-class Row(Struct, array_like=True):
+class Row(Struct, gc=False, array_like=True):
     """All that is true of one schedule. The first nine fields are `RowHead`: what keys and indexes are made of."""
 
     namespace: str
@@ -178,7 +183,7 @@ class Row(Struct, array_like=True):
     moved_to: str = ""  # UNKNOWN only: the schedule of this id lives where this group does
 
 
-class RowHead(Struct, array_like=True):
+class RowHead(Struct, gc=False, array_like=True):
     """The prefix of a `Row` from which every local key follows; decodes without the rest."""
 
     namespace: str

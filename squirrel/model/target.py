@@ -9,7 +9,7 @@ from squirrel.model.limits import TIMEOUT_SECONDS_DEFAULT
 from squirrel.model.retry import RetryPolicy
 
 
-class HttpTarget(Struct, frozen=True, array_like=True, tag="http"):
+class HttpTarget(Struct, gc=False, frozen=True, array_like=True, tag="http"):
     """A webhook. Source: api.md, "What a target receives"; `url` is normalised at the door."""
 
     url: str
@@ -24,9 +24,10 @@ class HttpTarget(Struct, frozen=True, array_like=True, tag="http"):
     security: HttpSecurity | None = (
         None  # None: signed with the installation's keys, the system's authorities, no credentials
     )
+    completion_timeout_ms: int | None = None  # a 202 is a promise, kept within this time; None: a 202 is a success
 
 
-class KafkaTarget(Struct, frozen=True, array_like=True, tag="kafka"):
+class KafkaTarget(Struct, gc=False, frozen=True, array_like=True, tag="kafka"):
     """A record on a topic of the same cluster; key None leaves the partition to the producer."""
 
     topic: str
@@ -35,7 +36,7 @@ class KafkaTarget(Struct, frozen=True, array_like=True, tag="kafka"):
     timeout_ms: int = TIMEOUT_SECONDS_DEFAULT * 1000
 
 
-class PluginTarget(Struct, frozen=True, array_like=True, tag="plugin"):
+class PluginTarget(Struct, gc=False, frozen=True, array_like=True, tag="plugin"):
     """A target type that an entry point brings; `config` is JSON that its schema has accepted."""
 
     kind: str
@@ -46,14 +47,14 @@ class PluginTarget(Struct, frozen=True, array_like=True, tag="plugin"):
 Target = HttpTarget | KafkaTarget | PluginTarget
 
 
-class Fallback(Struct, frozen=True, array_like=True):
+class Fallback(Struct, gc=False, frozen=True, array_like=True):
     """What is called when the target before it has used up its attempts."""
 
     target: Target
     retry: RetryPolicy | None = None  # None: a single attempt
 
 
-class Route(Struct, frozen=True, array_like=True):
+class Route(Struct, gc=False, frozen=True, array_like=True):
     """The target of every event that matches a pattern and names none itself."""
 
     pattern: str

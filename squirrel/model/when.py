@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 
-class Every(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Every(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults=True):
     """An interval from a start: `{"every": {"interval": "day", "value": 2}, "start": instant}`.
 
     `interval` is second, minute, hour, day, week, month or year; `value` counts from 1; `start_ms` is epoch milliseconds,
@@ -21,21 +21,21 @@ class Every(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
     start_ms: int | None = None
 
 
-class Parent(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class Parent(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults=True):
     """One schedule this one waits for; `on` is success, failure or completion."""
 
     schedule: str
     on: str = "success"
 
 
-class EventMatch(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class EventMatch(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults=True):
     """Any completion whose event name matches the pattern; `on` is success, failure or completion."""
 
     event: str
     on: str = "success"
 
 
-class DstPolicy(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class DstPolicy(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults=True):
     """What a local time does that a clock change removes (`gap`) or repeats (`overlap`).
 
     `gap` is skip, shift or next; `overlap` is first, last or both; None means the default of the rule's kind.
@@ -45,7 +45,7 @@ class DstPolicy(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True
     overlap: str | None = None
 
 
-class When(msgspec.Struct, frozen=True, array_like=True, omit_defaults=True):
+class When(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults=True):
     """Exactly one of `at_ms, in_seconds, cron, rrule, every, after, on_event`, and what narrows it.
 
     Instants are epoch milliseconds. `timezone` is an IANA name, None meaning UTC. `start_ms` is inclusive; so is `end_ms`.

@@ -26,7 +26,7 @@ class AttemptError(Struct, frozen=True):
     detail: str
 
 
-class Result(Struct, frozen=True, omit_defaults=True):
+class Result(Struct, gc=False, frozen=True, omit_defaults=True):
     """One finished attempt, as the executor saw it. Instants are RFC 3339 text; `body` is text, cut at the limit."""
 
     run: str
@@ -40,7 +40,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     started: str
     finished: str
     attempt: int
-    state: str  # succeeded, failed, sent
+    state: str  # succeeded, failed, sent, promised
     target: dict[str, Any]
     status: int | None = None
     headers: dict[str, str] = {}
@@ -60,7 +60,7 @@ class Result(Struct, frozen=True, omit_defaults=True):
     retention_ms: int = 0
 
 
-class Completion(Struct, frozen=True, omit_defaults=True):
+class Completion(Struct, gc=False, frozen=True, omit_defaults=True):
     """The final outcome of a run, said once. `state` is succeeded, failed, cancelled, skipped, missed or sent."""
 
     run: str
@@ -83,7 +83,7 @@ class Completion(Struct, frozen=True, omit_defaults=True):
     stage: int = 0  # who answered: 0 the target, n its n-th fallback
 
 
-class DeadLetter(Struct, frozen=True, omit_defaults=True):
+class DeadLetter(Struct, gc=False, frozen=True, omit_defaults=True):
     """A run that used up its attempts, with all that a replay needs."""
 
     run: str

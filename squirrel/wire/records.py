@@ -29,11 +29,13 @@ Op = Literal[
     "event",  # engine -> listener's partition: the run `run` of schedule `child` reached `outcome`
     "place",  # engine -> the id's own partition: the schedule lives where the group `child` does ("" ends it)
     "rollback",  # restore the spec of a former `revision`
+    "complete",  # an asynchronous target keeps its promise: attempt `attempt` of `run` ended in `outcome`
+    "heartbeat",  # an asynchronous target works on: `run` is given up later
     "replan",  # engine -> itself: a calendar that the rule names has changed
 ]
 
 
-class Command(Struct, array_like=True, frozen=True):
+class Command(Struct, gc=False, array_like=True, frozen=True):
     """A validated change to one schedule. Key: the schedule id; partition: `partition_of`."""
 
     op: Op
@@ -60,9 +62,12 @@ class Command(Struct, array_like=True, frozen=True):
     revision: int = 0  # rollback: the former revision to restore
     home: str = ""  # the group whose partition this goes to; "" the id's own
     child_home: str = ""  # subscribe: the group of `child`
+    attempt: int = 0  # complete, heartbeat: the attempt that is meant; 0 whichever is in flight
+    final: bool = False  # complete: a failure that no retry can mend
+    detail: str = ""  # complete: why it failed
 
 
-class Execution(Struct, array_like=True, frozen=True):
+class Execution(Struct, gc=False, array_like=True, frozen=True):
     """One attempt that is due: the engine's order to an executor. Key: the schedule id; partition: the schedule's."""
 
     run: str
@@ -83,6 +88,7 @@ class Execution(Struct, array_like=True, frozen=True):
     revision: int = 0
     dialect: str = ""
     rules: RetryRules | None = None  # which endings are tried again; None: as each status says
+    not_after_ms: int | None = None  # at most once: recorded before the call, and not called later than this
 
 
 encode_command = Encoder().encode

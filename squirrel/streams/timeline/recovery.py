@@ -13,11 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
 from squirrel.model.limits import MIB
+from squirrel.streams.lean_consumer import LeanConsumer
 from squirrel.streams.timeline.changes import Change, changes_of, row_keys
 from squirrel.streams.timeline.keys import MARKER_KEY, TAKEN_KEY
 from squirrel.streams.timeline.origin import Origin, cluster_id, log_id_of
@@ -90,7 +91,7 @@ class Recovery:
             self.moved_at = self._settings.clock.monotonic()
             if not self._store.is_open(partition):
                 self._store.open(partition)
-            consumer = AIOKafkaConsumer(
+            consumer = LeanConsumer(
                 bootstrap_servers=self._settings.brokers,
                 client_id=f"{self._settings.client_id}-recovery",
                 enable_auto_commit=False,
@@ -135,7 +136,12 @@ class Recovery:
         start = max(local.changelog_offset + 1, first)
         # What is replayed is current as of the old clock until the end is reached; a rebuild is as of its start.
         wall_ms = current_ms if local.changelog_offset == NO_OFFSET else local.wall_ms
+        fresh = local.changelog_offset == NO_OFFSET
+        if fresh:
+            self._store.hold_compactions(partition, hold=True)
         records = await self._replay(consumer, tp, start, end, wall_ms)
+        if fresh:
+            self._store.hold_compactions(partition, hold=False)
         self._store.apply(partition, (), wall_ms=current_ms, changelog_offset=max(end - 1, NO_OFFSET))
         if records:
             self._store.flush(partition)
