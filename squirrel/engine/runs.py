@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from squirrel.engine import children, events
+from squirrel.engine import children, events, promises
 from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
@@ -26,6 +26,8 @@ def fire_due(work: Work, row: Row) -> None:
     for run in tuple(row.runs):
         if run.state is RunState.RETRY_WAIT and run.due_ms <= work.horizon_ms and _may_call(row, run):
             emit(work, row, run)
+        elif run.until_ms is not None and run.until_ms <= work.horizon_ms and run.state is RunState.IN_FLIGHT:
+            _give_up(work, row, run)
     if row.slot_ms is not None:
         try:
             _take_slots(work, row)
@@ -63,6 +65,8 @@ def _open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) ->
 def stage_of(row: Row, run: OpenRun, route: Route | None) -> tuple[Target | None, RetryPolicy, tuple[Fallback, ...]]:
     """(target, retry policy, fallbacks) that hold for the run now; the schedule's own settings win over the route's."""
     spec = row.spec
+    if spec.at_most_once:
+        return run.target or spec.target or (route.target if route is not None else None), retries.NEVER, ()
     fallbacks = spec.fallback or (route.fallback if route is not None else ())
     if run.stage:
         if run.stage > len(fallbacks):
@@ -96,8 +100,15 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     run.first_emitted_ms = run.first_emitted_ms or work.now_ms
     if policy.deadline_ms is not None and run.tries == 1:
         run.stage_began_ms = run.due_ms
+    if run.until_ms is not None:  # of the attempt before
+        run.until_ms, run.promised_ms = None, 0
     track = not spec.fire_and_forget or bool(fallbacks)
-    work.executions.append(
+    not_after_ms = None
+    if spec.at_most_once:
+        not_after_ms = promises.once_not_after_ms(run, work.now_ms)
+        run.until_ms = promises.once_until_ms(run, target, work.now_ms)
+    executions = work.executions if not_after_ms is None else work.once
+    executions.append(
         Execution(
             run.id,
             run.attempt,
@@ -117,6 +128,7 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
             row.revision,
             spec.dialect,
             policy.rules,
+            not_after_ms,
         )
     )
     if not track:
@@ -137,7 +149,16 @@ def answered(work: Work, row: Row, result: Result) -> bool:
     run = next((run for run in row.runs if run.id == result.run), None)
     if run is None or run.attempt != result.attempt or run.state is not RunState.IN_FLIGHT:
         return False
-    if result.state != "failed":
+    take_answer(work, row, run, result)
+    settle(work, row)
+    return True
+
+
+def take_answer(work: Work, row: Row, run: OpenRun, result: Result) -> None:
+    """What the result of the attempt in flight means for its run. Leaves the settling to the caller."""
+    if result.state == "promised":
+        promises.promise(run, target_of(work, row, run), result)
+    elif result.state != "failed":
         finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, status=result.status)
     elif result.gone:
         finish(
@@ -146,8 +167,18 @@ def answered(work: Work, row: Row, result: Result) -> bool:
         stop(work, row, State.FINISHED, "the target answered 410 Gone: it wants nothing more of this schedule")
     elif not _try_again(work, row, run, result):
         _exhaust(work, row, run, result)
-    settle(work, row)
-    return True
+
+
+def _give_up(work: Work, row: Row, run: OpenRun) -> None:
+    """No answer came in time: the attempt has failed, and its result is ours to report."""
+    result = promises.unanswered(row, run, target_of(work, row, run), work.now_ms)
+    work.results.append(result)
+    take_answer(work, row, run, result)
+
+
+def target_of(work: Work, row: Row, run: OpenRun) -> Target | None:
+    """What the run calls now."""
+    return stage_of(row, run, route_for(work, row))[0]
 
 
 def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
@@ -280,7 +311,13 @@ def _only_waits_for_its_answer(row: Row) -> bool:
     runs = row.runs
     if len(runs) != 1 or runs[0].state is not RunState.IN_FLIGHT:
         return False
-    return row.slot_ms is None and row.expires_ms is None and row.owed_until_ms is None and not row.releasing
+    return (
+        runs[0].until_ms is None
+        and row.slot_ms is None
+        and row.expires_ms is None
+        and row.owed_until_ms is None
+        and not row.releasing
+    )
 
 
 def stop(work: Work, row: Row, state: State, reason: str) -> None:

@@ -52,6 +52,8 @@ def wake_of(row: Row) -> int | None:
     for run in row.runs:
         if run.state is RunState.RETRY_WAIT and (row.state is not State.PAUSED or run.kind not in HELD_KINDS):
             wake = run.due_ms if wake is None else min(wake, run.due_ms)
+        elif run.until_ms is not None and run.state is RunState.IN_FLIGHT:
+            wake = run.until_ms if wake is None else min(wake, run.until_ms)
     if row.slot_ms is not None and row.state is State.ACTIVE and not _is_blocked(row, row.slot_ms):
         due_ms = due_of(row, row.slot_ms)
         wake = due_ms if wake is None else min(wake, due_ms)

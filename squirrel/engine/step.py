@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from squirrel.engine import changes, children, groups, runs
+from squirrel.engine import changes, children, completing, groups, runs
 from squirrel.engine.work import Work
 from squirrel.model.schedule import FINAL, Row, State
 from squirrel.wire import owner_link as codes
@@ -25,6 +25,8 @@ CHANGES: dict[str, Change] = {
     "resume": changes.resume,
     "trigger": changes.trigger,
     "replay": changes.trigger,
+    "complete": completing.complete,
+    "heartbeat": completing.heartbeat,
 }
 
 

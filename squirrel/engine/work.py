@@ -27,7 +27,7 @@ from squirrel.streams.timeline.keys import (
 )
 from squirrel.wire.listeners import Listener
 from squirrel.wire.owner_link import Decided
-from squirrel.wire.public import Completion, DeadLetter
+from squirrel.wire.public import Completion, DeadLetter, Result
 from squirrel.wire.records import Command, Execution
 
 NO_PROBLEM = Problem("", "")
@@ -80,6 +80,8 @@ class Work:
     entries: dict[bytes, Entry] = field(default_factory=dict)
     waiters: dict[bytes, bytes | None] = field(default_factory=dict)  # W rows to put or delete
     executions: list[Execution] = field(default_factory=list)
+    once: list[Execution] = field(default_factory=list)  # at most once: emitted after the log has their rows
+    results: list[Result] = field(default_factory=list)  # of attempts that no executor can report
     completions: list[Completion] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
     orders: list[Command] = field(default_factory=list)  # to other schedules, by the commands topic

@@ -17,7 +17,8 @@ Record = tuple[bytes, bytes, Headers]
 
 def result_record(execution: Execution, outcome: Outcome, picked_up_ms: int, target: dict[str, Any]) -> Record:
     """(key, JSON, CloudEvents headers). `target` is `target_summary` of the execution's target."""
-    failed = outcome.state != "succeeded"
+    failed = outcome.state not in ("succeeded", "promised")
+    ending = "promised" if outcome.state == "promised" else "failed" if failed else "succeeded"
     value = encode_public(
         Result(
             run=execution.run,
@@ -31,7 +32,7 @@ def result_record(execution: Execution, outcome: Outcome, picked_up_ms: int, tar
             started=format_instant(outcome.started_ms),
             finished=format_instant(outcome.finished_ms),
             attempt=execution.attempt,
-            state=("failed" if failed else "succeeded") if execution.track else "sent",
+            state=ending if execution.track else "sent",
             target=target,
             status=outcome.status,
             headers=outcome.headers,

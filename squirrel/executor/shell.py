@@ -14,6 +14,7 @@ from typing import Any, Final, Protocol
 from squirrel.executor.callers import Callers, host_of
 from squirrel.executor.holding import Holding
 from squirrel.executor.partition import Call, Partition, resume
+from squirrel.executor.promising import completion_token, too_old
 from squirrel.executor.reporting import Append, Reporter
 from squirrel.executor.results import attempt_id, result_record
 from squirrel.executor.rules import judged
@@ -23,10 +24,11 @@ from squirrel.model.limits import HELD_EXECUTIONS_MAX, MIB, PAYLOAD_BYTES_MAX
 from squirrel.model.target import Target
 from squirrel.wire.attempt import Attempt, Outcome
 from squirrel.wire.public import refused_record, target_summary
-from squirrel.wire.records import Undecodable, decode_execution
+from squirrel.wire.records import Execution, Undecodable, decode_execution
 
 MARK_SECONDS: Final = 0.1  # commits go out a few times a second; a mark older than that would waste them
 UNREPORTED_PART: Final = 4  # of the window is for results that Kafka has not acknowledged
+CLAIM_AGAIN_SECONDS: Final = 0.05  # until the group takes commits again, or the partition is another's
 STALL_LOOK_SECONDS: Final = 0.05  # how soon a lane that waits for room notices that its partition goes
 DRAIN_SECONDS_MAX: Final = 3.0  # for calls in flight when a partition goes; less than the 4 s a stopping service has
 HELD_BYTES_MAX: Final = 128 * MIB  # executions and unreported answers in this process, whatever their number
@@ -41,6 +43,8 @@ class Membership(Protocol):
     rebalancing: bool
 
     def mark(self, topic: str, partition: int, next_offset: int, metadata: str = "") -> None: ...
+
+    async def commit_now(self, topic: str, partition: int) -> bool: ...
 
     async def committed(self, topic: str, partition: int) -> Any: ...
 
@@ -60,6 +64,7 @@ class ExecutorParts:
     window: int
     window_per_host: int
     signing_keys: tuple[bytes, ...]
+    completion_key: bytes | None  # of the tokens of asynchronous targets; None: they get none
     crash: Callable[[BaseException], None]
     log: Any
 
@@ -236,7 +241,9 @@ class Executor:
         value = refused_record("poison", "", reason, source, record.value)
         await parts.append(parts.refused, owned.number % parts.refused_partitions, [(record.key or b"", value, [])])
         owned.finished.finish(record.offset)
-        parts.log.warning("set aside", topic=parts.executions, partition=owned.number, offset=record.offset, reason=reason)
+        parts.log.warning(
+            "set aside", topic=parts.executions, partition=owned.number, offset=record.offset, reason=reason
+        )
 
     def _know(self, target: Target) -> tuple[str, dict[str, Any]]:
         if len(self._targets) >= TARGETS_KNOWN_MAX:
@@ -278,7 +285,7 @@ class Executor:
         """One place of the window: its call, then the next one whose turn it is, until nobody waits."""
         call: Call | None = first
         while call is not None:
-            if self._may_start(call):
+            if self._may_start(call) and (call.execution.not_after_ms is None or await self._claim(call)):
                 await self._call(call)
             # A place stays taken while too many results wait for Kafka: in flight and unreported together are the window,
             # and no more than that is ever called again after a crash.
@@ -288,9 +295,39 @@ class Executor:
             while call is not None and (other := self._window.next()) is not None:
                 self._spawn(self._run(other))
 
+    async def _claim(self, call: Call) -> bool:
+        """At most once: the offset is committed before the call, so that nobody ever reads this execution again.
+
+        False: the partition is another's by now. Who has it calls, unless the commit was taken and the answer lost.
+        """
+        owned = call.partition
+        owned.finished.finish(call.offset)
+        while not owned.lost:
+            if not owned.paused and self._app is not None:
+                self._mark(owned)
+                if await self._app.commit_now(self.parts.executions, owned.number):
+                    return True
+            await asyncio.sleep(CLAIM_AGAIN_SECONDS)
+        self._forget(call)
+        return False
+
     async def _call(self, call: Call) -> None:
         execution = call.execution
         call.partition.begin()
+        if execution.not_after_ms is not None and self.parts.clock.now_ms() > execution.not_after_ms:
+            outcome = too_old(self.parts.clock.now_ms())
+        else:
+            outcome = await self._outcome(execution)
+        self.counters.calls += 1
+        if outcome.state not in ("succeeded", "promised"):
+            self.counters.calls_failed += 1
+        grown = len(outcome.body)
+        call.size_bytes += grown
+        self._bytes += grown
+        record = result_record(execution, outcome, call.picked_up_ms, call.summary)
+        self._reporter.add(call.partition.number, call, record)
+
+    async def _outcome(self, execution: Execution) -> Outcome:
         attempt = Attempt(
             execution.run,
             execution.schedule,
@@ -302,6 +339,7 @@ class Executor:
             execution.message,
             "",
             self.parts.signing_keys,
+            completion_token(self.parts.completion_key, execution),
         )
         try:
             outcome = await self.parts.callers.call(attempt)
@@ -319,14 +357,7 @@ class Executor:
             )
         if execution.rules is not None:
             outcome = judged(outcome, execution.rules)
-        self.counters.calls += 1
-        if outcome.state != "succeeded":
-            self.counters.calls_failed += 1
-        grown = len(outcome.body)
-        call.size_bytes += grown
-        self._bytes += grown
-        record = result_record(execution, outcome, call.picked_up_ms, call.summary)
-        self._reporter.add(call.partition.number, call, record)
+        return outcome
 
     def _acknowledged(self, partition: int, calls: list[Call], last_result: int) -> None:
         for call in calls:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from hmac import compare_digest
 from typing import Final
 
 from squirrel.gateway.problems import Answered
+from squirrel.model.completion_token import HEADER
 
 OPEN_PATHS: Final = frozenset(
     {
@@ -21,6 +22,15 @@ OPEN_PATHS: Final = frozenset(
         "/swagger-ui/",
     }
 )
+
+
+_TOKEN: Final = HEADER.encode()
+_BY_TOKEN: Final = (":complete", ":heartbeat")
+
+
+def takes_token(path: str, headers: Mapping[bytes, bytes]) -> bool:
+    """Whether the call is let in by its completion token, which its handler insists on (`completing.py`)."""
+    return _TOKEN in headers and path.startswith("/api/v1/runs/") and path.endswith(_BY_TOKEN)
 
 
 class Access:

@@ -30,6 +30,7 @@ class GatewaySettings:
     operations_topic: str = "squirrel.operations"
     link_token: str = field(default="", repr=False)  # what the owners' internal HTTP asks for
     api_token: str | None = field(default=None, repr=False)  # None: everyone may call
+    completion_secret: str = field(default="", repr=False)  # of the tokens of asynchronous targets
     targets: TargetPolicy = field(default_factory=TargetPolicy)
     allowed_origins: tuple[str, ...] = ()  # of browsers
     kafka_bootstrap: str | None = None  # shown by /api/v1/stats; `squirrel dev` sets it

@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from squirrel.gateway.access import Access
+from squirrel.gateway.access import Access, takes_token
 from squirrel.gateway.limits import (
     BODIES_BYTES_MAX,
     DRAIN_BYTES_MAX,
@@ -96,7 +96,8 @@ class Door:
         if len(scope["query_string"]) > QUERY_BYTES_MAX:
             raise Answered("too_large", f"the query has more than {QUERY_BYTES_MAX} bytes; send less", headers=_CLOSE)
         headers = dict(pairs)
-        self._access.check(scope["path"], headers.get(b"authorization"))
+        if not takes_token(scope["path"], headers):
+            self._access.check(scope["path"], headers.get(b"authorization"))
         if self._in_flight > self._requests_max and scope["path"] not in _PROBES:
             raise _busy(f"{self._requests_max} calls are under way, which is this gateway's limit")
         return headers

@@ -212,6 +212,11 @@ _FIELDS: Final[dict[str, Schema]] = {
     "fallback": listed(ref("FallbackTarget"), FALLBACKS_MAX, description="called in turn when the target has failed"),
     "overlap": choice("skip", "queue", "allow", default="skip"),
     "missed": choice("run_all", "run_last", "skip"),
+    "guarantee": choice(
+        "at_least_once",
+        default="at_least_once",
+        description="or `at_most_once`, without retry and fallback: recorded before the call and never repeated",
+    ),
     "max_lateness_seconds": number(0, SECONDS_MAX),
     "group": text(GROUP_CHARS_MAX, description="schedules of one group share a partition and an order"),
     "retention_seconds": number(1, RETENTION_MS_MAX // 1000),
@@ -235,6 +240,11 @@ SENT: Final[dict[str, Schema]] = {
         "description": "Only what changes; null takes a field back to its default.",
     },
     "Batch": closed(["schedules"], schedules=listed({}, BATCH_ITEMS_MAX, 1, description="of NewSchedule")),
+    "Ending": closed(
+        [],
+        outcome=choice("success", default="success", description="or `failure`, with `error` and `retry`"),
+        result={"description": "any JSON, up to 64 KiB: stands as the attempt's body"},
+    ),
     "Replay": closed([], message={"description": "any JSON instead of the schedule's message"}, target=ref("Target")),
     "NewRoute": closed(
         ["target"],

@@ -11,7 +11,24 @@ DEFAULT_NAMESPACE = "default"
 # Starts like a name, holds nothing that needs escaping in a URL path; a verb after a colon is the gateway's (`:pause`).
 _ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@~+=-]*", re.ASCII)
 _NAMESPACE = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?", re.ASCII)
-VERBS = frozenset({"pause", "resume", "trigger", "preview-resume", "rollback", "replay", "batch", "bulk", "complete"})
+VERBS = frozenset(
+    {
+        "pause",
+        "resume",
+        "trigger",
+        "preview-resume",
+        "rollback",
+        "replay",
+        "batch",
+        "bulk",
+        "complete",
+        "heartbeat",
+        "start",
+        "cancel",
+        "retry",
+        "skip",
+    }
+)
 
 
 def id_problem(text: object) -> str | None:

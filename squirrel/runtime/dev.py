@@ -98,6 +98,9 @@ def _only_instance(folder: Path) -> Iterator[None]:
 
 
 async def _run(settings: Settings) -> int:
+    if not settings.completion_secret.get_secret_value():
+        kept = SecretStr(kept_secret(settings.data_dir / "completion.key"))
+        settings = settings.model_copy(update={"completion_secret": kept})
     if not settings.keys():
         kept = SecretStr(kept_secret(settings.data_dir / "encryption.key"))
         settings = settings.model_copy(update={"encryption_keys": kept})
@@ -174,6 +177,7 @@ def environment_of(settings: Settings, internal_port: int) -> dict[str, str]:
         "SQUIRREL_HISTORY": settings.history,
         "SQUIRREL_TARGETS_ALLOW_CIDRS": settings.targets_allow_cidrs,
         "SQUIRREL_INTERNAL_TOKEN": settings.internal_token.get_secret_value(),
+        "SQUIRREL_COMPLETION_SECRET": settings.completion_secret.get_secret_value(),
         "SQUIRREL_ENCRYPTION_KEYS": settings.encryption_keys.get_secret_value(),
         "SQUIRREL_REFUSED_PORTS": settings.refused_ports,
         "SQUIRREL_INTERNAL_PORT": str(internal_port),

@@ -79,6 +79,7 @@ class Settings(BaseModel):
     internal_host: str
     internal_port: int = Field(ge=0, le=65_535)
     internal_token: SecretStr
+    completion_secret: SecretStr
     session_timeout_seconds: float = Field(ge=1)
     heartbeat_seconds: float = Field(gt=0)
     commit_interval_seconds: float = Field(gt=0, le=60)
@@ -123,6 +124,10 @@ class Settings(BaseModel):
     def ports(self) -> frozenset[int]:
         """Ports that targets inside allowed networks may not have."""
         return frozenset(int(each) for each in _items(self.refused_ports))
+
+    def completions(self) -> str:
+        """The secret that the tokens of asynchronous targets are signed with; empty: they get none."""
+        return self.completion_secret.get_secret_value() or self.internal_token.get_secret_value()
 
     def history_url(self) -> str:
         """The history's address with a relative SQLite path placed into the data directory."""

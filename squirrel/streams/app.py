@@ -87,6 +87,10 @@ class LaneApp(faust.App):
         """Everything of that partition below `next_offset` is done; committed within the interval, with the metadata."""
         self.offsets.mark(topic, partition, next_offset, metadata)
 
+    async def commit_now(self, topic: str, partition: int) -> bool:
+        """Commit at once; whether the group has what was marked for that partition. False: the group moves, or moved."""
+        return await self.offsets.commit_now(topic, partition)
+
     async def committed(self, topic: str, partition: int) -> Committed:
         """What the group has committed for that partition, asked of Kafka."""
         tp = TopicPartition(topic, partition)

@@ -27,6 +27,8 @@ class Offsets:
         self._interval_seconds = interval_seconds
         self._marks: dict[TopicPartition, tuple[int, str]] = {}
         self._sent: dict[TopicPartition, tuple[int, str]] = {}
+        self._made: dict[TopicPartition, int] = {}  # marks made and marks committed, counted: see `commit_now`
+        self._taken: dict[TopicPartition, int] = {}
         self._open = False
         self._sending = asyncio.Lock()
 
@@ -36,6 +38,7 @@ class Offsets:
         held = self._marks.get(tp)
         if held is None or held[0] <= next_offset:
             self._marks[tp] = (next_offset, metadata)
+            self._made[tp] = self._made.get(tp, 0) + 1
 
     def marked(self, topic: str, partition: int) -> tuple[int, str] | None:
         """The newest mark, committed or not."""
@@ -43,7 +46,7 @@ class Offsets:
 
     def forget(self, partition: int) -> None:
         """The partition is not ours any more: its marks must never be committed in a later generation."""
-        for known in (self._marks, self._sent):
+        for known in (self._marks, self._sent, self._made, self._taken):
             for tp in [tp for tp in known if tp.partition == partition]:
                 del known[tp]
 
@@ -59,7 +62,11 @@ class Offsets:
         """Commits every mark that is not committed yet."""
         async with self._sending:
             due = {tp: mark for tp, mark in self._marks.items() if self._sent.get(tp) != mark}
-            if not due or not self._open:
+            made = dict(self._made)
+            if not self._open:
+                return
+            if not due:
+                self._taken = made
                 return
             try:
                 sent = await self._commit(due)
@@ -69,6 +76,14 @@ class Offsets:
                 self._fail(Fatal(f"Kafka refused to commit {sorted(due)}: {error!r}"))
                 return
             self._sent.update({tp: due[tp] for tp in sent})
+            self._taken.update({tp: made[tp] for tp in sent})
+
+    async def commit_now(self, topic: str, partition: int) -> bool:
+        """Commits at once; whether Kafka has what was marked for that partition until now. False: the group moves."""
+        tp = TopicPartition(topic, partition)
+        wanted = self._made.get(tp)
+        await self.commit()
+        return wanted is not None and self._taken.get(tp, 0) >= wanted
 
     async def commit_last(self, deadline_seconds: float) -> None:
         """The last commit before partitions may go: within the deadline or not at all; then closed."""

@@ -40,12 +40,13 @@ class Attempt(Struct, frozen=True):
     message: bytes
     traceparent: str = ""  # of whoever made the schedule; empty: one is derived from the run
     signing_keys: tuple[bytes, ...] = ()  # active keys, newest first; empty: unsigned
+    completion_token: str = ""  # with which an asynchronous target completes the run
 
 
 class Outcome(Struct, frozen=True):
     """How one attempt ended. `retryable` False with state failed: no repeat can mend it. Times are epoch milliseconds."""
 
-    state: Literal["succeeded", "failed", "gone"]
+    state: Literal["succeeded", "failed", "gone", "promised"]
     started_ms: int
     finished_ms: int
     status: int | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import Final
+from typing import Final, Literal
 
 from squirrel.executor.connection import Answer
 from squirrel.executor.guard import Failure, Guard
@@ -18,6 +18,8 @@ from squirrel.model.target import HttpTarget
 from squirrel.wire.attempt import Attempt, Outcome
 
 PREPARED_KEPT_MAX: Final = 4096
+PROMISED: Final = 202
+Ending = Literal["succeeded", "failed", "gone", "promised"]
 PREPARED_CHARS_MAX: Final = 4096  # longer heads are made anew each time, so what is kept stays below 16 MiB
 
 
@@ -91,10 +93,12 @@ class HttpCaller:
         for raw_name, raw_value in answer.headers:
             name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1")
             headers[name] = f"{headers[name]}, {value}" if name in headers else value
-        state = state_of(answer.status, target.success_below)
+        state: Ending = state_of(answer.status, target.success_below)
         if state == "gone" and target.retry_4xx:
             state = "failed"
         succeeded = state == "succeeded"
+        if answer.status == PROMISED and target.completion_timeout_ms is not None:
+            state = "promised"
         return Outcome(
             state=state,
             started_ms=started_ms,

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from squirrel.model.addresses import CheckedUrl, normalise_url
+from squirrel.model.completion_token import HEADER
 from squirrel.model.errors import Refused
 from squirrel.model.instants import format_instant
 from squirrel.model.signing import signatures
@@ -76,10 +77,11 @@ def request_bytes(prepared: Prepared, attempt: Attempt, body: bytes, now_ms: int
     signed = ""
     if attempt.signing_keys:
         signed = f"webhook-signature: {signatures(attempt.signing_keys, run_id, timestamp_s, body)}\r\n"
+    promised = f"{HEADER}: {attempt.completion_token}\r\n" if attempt.completion_token else ""
     head = (
         f"{prepared.head}webhook-id: {run_id}\r\nwebhook-timestamp: {timestamp_s}\r\n{signed}"
         f"idempotency-key: {run_id}\r\nsquirrel-schedule-id: {header_text(attempt.schedule_id)}\r\n"
-        f"squirrel-event: {header_text(attempt.event)}\r\nsquirrel-attempt: {attempt.number}\r\n"
+        f"squirrel-event: {header_text(attempt.event)}\r\nsquirrel-attempt: {attempt.number}\r\n{promised}"
         f"squirrel-scheduled-for: {format_instant(attempt.due_ms)}\r\n"
         f"traceparent: {traceparent(attempt)}\r\ncontent-length: {len(body)}\r\n\r\n"
     )

@@ -18,6 +18,7 @@ from squirrel.executor.targets.plugin import PluginCaller
 from squirrel.executor.targets.secured import SecuredHttp
 from squirrel.executor.tokens import Tokens
 from squirrel.model.clock import Clock
+from squirrel.model.completion_token import completion_key
 from squirrel.model.errors import Refused, SettingsError
 from squirrel.model.limits import TIMEOUT_SECONDS_MAX
 from squirrel.model.signing import parse_secrets
@@ -71,6 +72,7 @@ class ExecutorService:
                 window=settings.window,
                 window_per_host=settings.window_per_host,
                 signing_keys=_signing_keys(settings),
+                completion_key=completion_key(settings.completions()),
                 crash=context.crash,
                 log=context.log,
             )

@@ -66,6 +66,7 @@ class GatewayService:
                 operations_topic=topics.operations,
                 link_token=settings.internal_token.get_secret_value(),
                 api_token=settings.api_token.get_secret_value() or None,
+                completion_secret=settings.completions(),
                 targets=target_policy(settings),
                 allowed_origins=settings.origins(),
                 kafka_bootstrap=settings.kafka if settings.show_kafka else None,

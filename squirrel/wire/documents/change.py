@@ -150,7 +150,7 @@ def _merged(
     changed = replace(spec, **values)
     if "target" in values or "event" in values:
         check_spec(changed, collected, schedule_id, routes, problems)
-    elif "when" in values:
+    elif not values.keys().isdisjoint(("when", "retry", "fallback", "at_most_once")):
         check_spec(changed, collected, schedule_id, None, problems)
     check_size(changed, problems)
     raise_all(problems)

@@ -31,6 +31,7 @@ from squirrel.wire.documents.values import (
     shown,
 )
 
+GUARANTEES: Final = ("at_least_once", "at_most_once")
 TOO_LARGE: Final = "bytes, the limit is"  # how a problem of size reads; such problems alone make a 413
 
 
@@ -115,6 +116,11 @@ def _overlap(entry: Entry, _: Sources, problems: Problems) -> Read:
     return "overlap", read_choice(*entry, problems, ("skip", "queue", "allow"))
 
 
+def _guarantee(entry: Entry, _: Sources, problems: Problems) -> Read:
+    chosen = read_choice(*entry, problems, GUARANTEES)
+    return "at_most_once", None if chosen is None else chosen == "at_most_once"
+
+
 def _missed(entry: Entry, _: Sources, problems: Problems) -> Read:
     return "missed", read_choice(*entry, problems, ("run_all", "run_last", "skip"))
 
@@ -130,8 +136,11 @@ def _retention(entry: Entry, _: Sources, problems: Problems) -> Read:
 _READERS: Final = {
     "event": _event, "name": _name, "description": _description, "group": _group, "message": _message,
     "metadata": _metadata, "tags": _tags, "fire_and_forget": _fire_and_forget, "fallback": _fallback,
-    "overlap": _overlap, "missed": _missed, "max_lateness_seconds": _max_lateness, "retention_seconds": _retention,
+    "overlap": _overlap, "missed": _missed, "guarantee": _guarantee,
+    "max_lateness_seconds": _max_lateness, "retention_seconds": _retention,
 }  # fmt: skip
-ARGUMENTS: Final = {"max_lateness_seconds": "max_lateness_ms", "retention_seconds": "retention_ms"} | {
-    name: name for name in _READERS if not name.endswith("_seconds")
-}
+ARGUMENTS: Final = {
+    "max_lateness_seconds": "max_lateness_ms",
+    "retention_seconds": "retention_ms",
+    "guarantee": "at_most_once",
+} | {name: name for name in _READERS if not name.endswith("_seconds") and name != "guarantee"}

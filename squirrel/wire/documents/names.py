@@ -33,7 +33,7 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 
 TOP: Final = (
     "id", "event", "name", "description", "tags", "metadata", "message", "target", "when", "retry", "fire_and_forget",
-    "fallback", "overlap", "missed", "max_lateness_seconds", "group", "retention_seconds",
+    "fallback", "overlap", "missed", "max_lateness_seconds", "group", "retention_seconds", "guarantee",
 )  # fmt: skip
 WHEN_KINDS: Final = ("at", "in_seconds", "cron", "rrule", "every", "after", "on_event")
 WHEN: Final = (
@@ -44,7 +44,8 @@ RETRY: Final = (
     "max_retries", "strategy", "initial_seconds", "max_seconds", "multiplier", "jitter", "deadline_seconds", "on", "if",
 )  # fmt: skip
 TARGET: Final = (
-    "type", "url", "method", "headers", "timeout_seconds", "topic", "key", "signing", "auth", "tls",
+    "type", "url", "method", "headers", "timeout_seconds", "topic", "key", "signing", "auth", "tls", "completion",
+    "completion_timeout_seconds",
 )  # fmt: skip
 SERVER_SET: Final = frozenset(
     {"namespace", "revision", "state", "next_run", "created_at", "updated_at", "last_run", "reason", "warnings", "run"}

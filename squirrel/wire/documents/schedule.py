@@ -130,10 +130,22 @@ def check_spec(spec: Spec, collected: Collected, schedule_id: str, routes: Route
                 "send a target, or PUT /api/v1/routes/{pattern} first",
             )
         )
+    if spec.at_most_once:
+        _check_once(spec, collected, problems)
     for index, parent in enumerate(spec.when.after):
         if parent.schedule == schedule_id:
             field = collected.when["after"][0] if "after" in collected.when else "when.after"
             problems.append(Problem(f"{field}[{index}].schedule", "is the schedule itself; name another"))
+
+
+def _check_once(spec: Spec, collected: Collected, problems: Problems) -> None:
+    """At most one call: nothing that would make a second one."""
+    if spec.retry is not None and spec.retry.max_retries != 0:
+        field = next((entry[0] for name, entry in collected.retry.items() if name == "max_retries"), "retry")
+        problems.append(Problem(field, "calls again, which guarantee at_most_once forbids; leave it out or send 0"))
+    if spec.fallback:
+        field = collected.top["fallback"][0] if "fallback" in collected.top else "fallback"
+        problems.append(Problem(field, "calls again, which guarantee at_most_once forbids; leave one of the two out"))
 
 
 def check_size(spec: Spec, problems: Problems) -> None:

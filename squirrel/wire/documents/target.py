@@ -18,6 +18,8 @@ from squirrel.model.limits import (
     TIMEOUT_SECONDS_MAX,
 )
 from squirrel.model.target import Fallback, HttpTarget, KafkaTarget, PluginTarget, Target
+from squirrel.wire.documents.completion import FIELDS as COMPLETION
+from squirrel.wire.documents.completion import completion_document, parse_completion
 from squirrel.wire.documents.json_text import visible
 from squirrel.wire.documents.names import TARGET, TARGET_NAMES, Entries, Names, entries_of, spellings, unknown
 from squirrel.wire.documents.plugin_target import parse_plugin, plugin_document
@@ -32,7 +34,7 @@ from squirrel.wire.target_types.registry import installed_types
 
 REDACTED: Final = SHOWN  # stands in answers for a value that is a secret
 TYPES: Final = ("http", "kafka")
-_FIELDS: Final = {"http": ("type", "url", "method", "headers", "timeout_seconds", *SECURITY)} | {
+_FIELDS: Final = {"http": ("type", "url", "method", "headers", "timeout_seconds", *COMPLETION, *SECURITY)} | {
     "kafka": ("type", "topic", "key", "headers", "timeout_seconds")
 }
 METHOD_CHARS_MAX: Final = 32
@@ -94,6 +96,9 @@ def parse_target(
         )
         if made is not None and security is not None:
             made = replace(made, security=security)
+        completion_timeout_ms = parse_completion(entries, problems)
+        if made is not None and completion_timeout_ms is not None:
+            made = replace(made, completion_timeout_ms=completion_timeout_ms)
     else:
         made = _kafka(entries, prefix, policy, problems, (headers, timeout_ms))
     return made if len(problems) == count else None
@@ -301,7 +306,7 @@ def target_document(target: Target, *, redact: bool) -> dict[str, Any]:
     }
     if isinstance(target, HttpTarget):
         document = {"type": "http", "url": target.url, "method": target.method, "headers": headers}
-        document |= security_document(target.security)
+        document |= security_document(target.security) | completion_document(target.completion_timeout_ms)
     else:
         document = {"type": "kafka", "topic": target.topic, "key": target.key, "headers": headers}
     document["timeout_seconds"] = seconds_of(target.timeout_ms)

@@ -176,3 +176,37 @@ async def test_a_full_executor_holds_its_lane_back_and_lets_its_partitions_go(wo
         async with world.executor(window=4, window_per_host=4):
             await world.until(50)
         assert len(set(runs_of(target.requests))) == len(target.requests) == 50
+
+
+async def test_a_killed_executor_repeats_no_call_that_may_be_made_but_once(world: World) -> None:
+    async with Target(answer()) as target:
+        due_ms = world.now_ms()
+        executions = [world.execution(n, target.url, not_after_ms=due_ms + 600_000) for n in range(ALL // 3)]
+        await world.emit(*executions)
+        async with killed_at_the_end(await world.process()) as first:
+            await eventually(lambda: len(target.requests) >= ALL // 10, 30)
+            first.send_signal(signal.SIGKILL)
+            await first.wait()
+        await eventually(target.idle.is_set, 5)
+        before = runs_of(target.requests)
+        assert len(before) < len(executions), "it was killed in the middle"
+        last = [world.execution(n, target.url) for n in range(ALL, ALL + PARTITIONS)]
+        await world.emit(*last)
+        async with killed_at_the_end(await world.process()) as second:
+            await eventually(lambda: {each.run for each in last} <= world.finished, 60, "what stands behind all others")
+            second.send_signal(signal.SIGTERM)
+            assert await second.wait() == 0
+        calls = Counter(runs_of(target.requests))
+        assert max(calls.values()) == 1, "nothing was called twice"
+        missing = {execution.run for execution in executions} - set(calls)
+        assert len(missing) <= world.settings.window, "only what was committed and not yet called is missing"
+
+
+async def test_a_call_that_came_too_late_is_reported_and_not_made(world: World) -> None:
+    async with Target(answer()) as target, world.executor():
+        await world.emit(world.execution(1, target.url, not_after_ms=world.now_ms() - 1))
+        (result,) = await world.until(1)
+    assert target.requests == []
+    assert (result.state, result.final) == ("failed", True)
+    assert result.error is not None
+    assert "not called" in result.error.detail

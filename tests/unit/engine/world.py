@@ -8,7 +8,7 @@ from squirrel.engine import step
 from squirrel.engine.work import Work
 from squirrel.model.schedule import Row, Spec, State, decode_row, encode_row
 from squirrel.model.target import HttpTarget, Route
-from squirrel.model.when import When
+from squirrel.model.when import Parent, When
 from squirrel.recurrence import Calendar
 from squirrel.streams.timeline.keys import s_key, w_child, w_prefix
 from squirrel.wire.listeners import ListenerBook
@@ -45,6 +45,7 @@ class World:
         self.waiters: dict[bytes, bytes] = {}
         self.routes: dict[str, Route] = {}
         self.executions: list[Execution] = []
+        self.results: list[Result] = []
         self.completions: list[object] = []
         self.dead_letters: list[object] = []
         self.refusals: list[object] = []
@@ -54,6 +55,11 @@ class World:
         self.definitions_offset = 0
         self.offsets = count()
         self.ids = count()
+
+    @staticmethod
+    def after(*parents: str, on: str = "success", join: str = "all", delay: float = 0, **more: object) -> When:
+        """A `when` that waits for parents."""
+        return When(after=tuple(Parent(parent, on) for parent in parents), join=join, delay_seconds=delay, **more)  # type: ignore[arg-type]
 
     def row(self, schedule_id: str) -> Row | None:
         value = self.rows.get(s_key("default", schedule_id))
@@ -84,6 +90,7 @@ class World:
     def answer(self, execution: Execution, status: int = 200, **fields: object) -> None:
         """The target answers an execution now."""
         failed = not 200 <= status < 300
+        state = fields.pop("state", "failed" if failed else "succeeded")
         result = Result(
             run=execution.run,
             schedule_id=execution.schedule,
@@ -96,7 +103,7 @@ class World:
             started="",
             finished="2027-01-01T00:00:00.000Z",
             attempt=execution.attempt,
-            state="failed" if failed else "succeeded",
+            state=state,  # type: ignore[arg-type]
             target={},
             status=status,
             error=AttemptError("status", str(status)) if failed else None,
@@ -159,7 +166,8 @@ class World:
                 self.waiters.pop(key, None)
             else:
                 self.waiters[key] = on
-        self.executions += work.executions
+        self.executions += work.executions + work.once
+        self.results += work.results
         self.completions += work.completions
         self.dead_letters += work.dead_letters
         self.refusals += work.refusals

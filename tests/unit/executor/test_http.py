@@ -34,6 +34,16 @@ async def test_what_a_target_receives(caller: HttpCaller) -> None:
     assert received.header("webhook-signature") is None
 
 
+async def test_a_202_of_an_asynchronous_target_is_a_promise_and_the_call_brought_its_token(caller: HttpCaller) -> None:
+    async with Target(answer(202, b"later")) as target:
+        plain = await caller.call(attempt_at(target.url))
+        asked = msgspec.structs.replace(attempt_at(target.url, completion_timeout_ms=1000), completion_token="sqc1.a.b")
+        promised = await caller.call(asked)
+    assert (plain.state, promised.state, promised.error_type) == ("succeeded", "promised", None)
+    assert target.requests[0].header("squirrel-completion-token") is None
+    assert target.requests[1].header("squirrel-completion-token") == "sqc1.a.b"
+
+
 async def test_verbatim_body_and_methods(caller: HttpCaller) -> None:
     async with Target(answer(200, b"")) as target:
         await caller.call(attempt_at(target.url, method="PUT", body=b"\0raw\xff"))
