@@ -17,6 +17,7 @@ from squirrel.cli import (
     overview,
     planning,
     profiles,
+    repair,
     routes,
     schedule,
     services,
@@ -27,7 +28,8 @@ from squirrel.cli import (
 )
 
 GROUPS = (
-    *(dev, schedule, listing, workflow, overview, changing, planning, definitions, routes, apply, transfer, listen),
+    *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
+    *(transfer, listen),
     *(profiles, completion, services, topics, settings),
 )
 

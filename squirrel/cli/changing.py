@@ -1,13 +1,12 @@
-"""Our own verbs on one schedule or run: get pause resume cancel replay; and stats of all."""
+"""Our own verbs on one schedule: get pause resume cancel; and stats of all."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final
+from typing import Final
 from urllib.parse import quote
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from squirrel.cli.json_flag import json_flag
 from squirrel.cli.printing import done
 from squirrel.cli.reach import HERE, Reach
 
@@ -16,7 +15,7 @@ API: Final = "/api/v1"
 
 def register(app: App) -> None:
     """Add the verbs."""
-    for verb in (get, pause, resume, cancel, replay, stats):
+    for verb in (get, pause, resume, cancel, stats):
         app.command(verb)
 
 
@@ -49,27 +48,6 @@ def cancel(schedule_id: str, /, *, reach: Reach = HERE) -> int:
         done(f"{schedule_id} cancelled: nothing of it will be called any more")
     else:
         reach.show({"id": schedule_id, "state": "cancelled"})
-    return 0
-
-
-def replay(
-    run: Annotated[str, Parameter(help="run_..., from runs, history or dead-letters")],
-    /,
-    *,
-    message: Annotated[str | None, Parameter(help="other JSON to send; @file, @- for stdin")] = None,
-    url: Annotated[str | None, Parameter(help="another webhook to call")] = None,
-    reach: Reach = HERE,
-) -> int:
-    """Call again what a run called, as a new run that names it."""
-    body: dict[str, Any] = {} if message is None else {"message": json_flag("--message", message)}
-    if url is not None:
-        body["target"] = {"type": "http", "url": url}
-    with reach.client() as client:
-        made = client.call("POST", f"{API}/runs/{quote(run, safe='')}:replay", body or None)
-    if reach.is_for_people:
-        done(f"Replaying as {made['id']}")
-    else:
-        reach.show(made)
     return 0
 
 

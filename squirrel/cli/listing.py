@@ -1,4 +1,4 @@
-"""Lists: schedules, runs, dead letters; `--watch` draws them again and again."""
+"""Lists: schedules and runs; `--watch` draws them again and again."""
 
 from __future__ import annotations
 
@@ -44,11 +44,37 @@ class Filter:
         return {"state": state, "tag": self.tag, "event": self.event, "q": self.q}
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Which runs or dead letters; all that is given must hold."""
+
+    state: Annotated[str | None, Parameter(help="failed, missed, ...; of letters: open, discarded, replayed")] = None
+    event: Annotated[str | None, Parameter(help="exact, or with * at the end")] = None
+    schedule: str | None = None
+    tag: str | None = None
+    host: Annotated[str | None, Parameter(help="of the last attempt's target")] = None
+    status: Annotated[str | None, Parameter(help="of the last answer: 503 or 5xx")] = None
+    start: Annotated[str | None, Parameter(name=["--from"], help="an instant with its zone; at or after it")] = None
+    end: Annotated[str | None, Parameter(name=["--to"], help="before this instant")] = None
+    q: Annotated[str | None, Parameter(help="text in ids, event, reason, tags, error, target, answer")] = None
+
+    def words(self) -> dict[str, Any]:
+        """What was given, in the API's words."""
+        said = {
+            "state": self.state, "event": self.event, "schedule": self.schedule, "tag": self.tag, "host": self.host,
+            "status": self.status, "from": self.start, "to": self.end, "q": self.q,
+        }  # fmt: skip
+        return {name: value for name, value in said.items() if value is not None}
+
+
+EVERYTHING: Final = Where()
+
+
 def register(app: App) -> None:
     """Add the verbs."""
     app.command(schedules, name="list")
     app.command(runs)
-    app.command(dead_letters, name="dead-letters")
 
 
 def schedules(*, chosen: Filter = Filter(), limit: Limit = 100, watch: Watch = False, reach: Reach = HERE) -> int:
@@ -66,8 +92,7 @@ def runs(
     schedule_id: str | None = None,
     /,
     *,
-    state: Annotated[str | None, Parameter(help="scheduled, in_flight, retry_wait, succeeded, failed, ...")] = None,
-    event: str | None = None,
+    where: Where = EVERYTHING,
     limit: Limit = 20,
     watch: Watch = False,
     reach: Reach = HERE,
@@ -79,22 +104,14 @@ def runs(
             with reach.client() as client:
                 reach.show(client.call("GET", f"{API}/runs/{quote(schedule_id, safe='')}"))
             return
-        if schedule_id is None:
-            found = items(reach, f"{API}/runs", {"state": state, "event": event}, limit)
+        words = where.words()
+        if schedule_id is None or words:
+            found = items(reach, f"{API}/runs", {"schedule": schedule_id} | words, limit)
         else:
-            path = f"{API}/schedules/{quote(schedule_id, safe='')}/runs"
-            every = items(reach, path, {}, limit if state is None else 0)
-            found = [each for each in every if state in (None, each["state"])][: limit or None]
+            found = items(reach, f"{API}/schedules/{quote(schedule_id, safe='')}/runs", {}, limit)
         reach.show([run_row(each) for each in found] if reach.is_for_people else found)
 
     return drawn(draw, watch=watch)
-
-
-def dead_letters(*, limit: Limit = 20, reach: Reach = HERE) -> int:
-    """List runs that used up their attempts; `squirrel replay RUN` calls again."""
-    found = items(reach, f"{API}/dead-letters", {}, limit)
-    reach.show(found, ("run", "schedule_id", "event", "attempts", "finished", "reason"))
-    return 0
 
 
 def items(reach: Reach, path: str, query: dict[str, Any], limit: int) -> list[dict[str, Any]]:

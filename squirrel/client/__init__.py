@@ -22,10 +22,11 @@ from squirrel.client.records import (
     Run,
     Schedule,
 )
+from squirrel.client.repair import Operation, RunsWhere
 from squirrel.client.sync_client import Client
 
 __all__ = [
     "AsyncClient", "Attempt", "Client", "ClientError", "Completion", "Conflict", "Created", "DeadLetter", "Invalid", "Live",
-    "NewSchedule", "NotFound", "Page", "Preview", "Route", "Run", "Schedule", "Unauthorised", "Unavailable", "Unreachable",
-    "completions",
+    "NewSchedule", "NotFound", "Operation", "Page", "Preview", "Route", "Run", "RunsWhere", "Schedule", "Unauthorised",
+    "Unavailable", "Unreachable", "completions",
 ]  # fmt: skip

@@ -123,9 +123,9 @@ class AsyncClient(AsyncRepairCalls):
     async def replay(self, run_id: str, **changes: Any) -> Run:
         return await self._run(calls.replay(run_id, changes, self._patience))
 
-    def dead_letters(self, *, page_items: int | None = None) -> AsyncIterator[DeadLetter]:
-        """Runs that used up their attempts, newest first."""
-        query = {"limit": page_items}
+    def dead_letters(self, *, page_items: int | None = None, **where: Unpack[RunsWhere]) -> AsyncIterator[DeadLetter]:
+        """Runs that used up their attempts, latest first (state, event, schedule, start, end, q)."""
+        _, query = runs_query(None, where, page_items)
         return self._walk(calls.every(DeadLetter, f"{calls.API}/dead-letters", query, self._patience))
 
     async def routes(self) -> list[Route]:

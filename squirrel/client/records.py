@@ -106,7 +106,7 @@ class Run(Struct, frozen=True, kw_only=True):
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
-    """A run that used up its attempts."""
+    """A run that used up its attempts; `state` is open, discarded or replayed, and `mark` says when, why, by whom."""
 
     run: str
     schedule_id: str
@@ -117,6 +117,8 @@ class DeadLetter(Struct, frozen=True, kw_only=True):
     finished: datetime | None = None
     target: dict[str, Any] | None = None
     message: Any = None
+    state: str = "open"
+    mark: dict[str, Any] = {}
 
 
 class Route(Struct, frozen=True, kw_only=True):

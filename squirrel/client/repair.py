@@ -9,7 +9,7 @@ from typing import Any, Final, Literal, TypedDict, TypeVar
 from msgspec import Struct
 
 from squirrel.client import calls
-from squirrel.client.records import Page, Run
+from squirrel.client.records import DeadLetter, Page, Run
 from squirrel.client.talk import Request
 
 T = TypeVar("T")
@@ -68,20 +68,6 @@ class _Answer(Struct, frozen=True):
     operation: Operation
 
 
-class Letter(Struct, frozen=True, kw_only=True):
-    """A dead letter: open, discarded or replayed, and what was made of it."""
-
-    run: str
-    schedule_id: str
-    event: str
-    attempts: int
-    reason: str
-    state: str
-    mark: dict[str, Any] = {}
-    finished: datetime | None = None
-    message: Any = None
-
-
 _NAMES: Final = {"start": "from", "end": "to"}  # `from` is a word of Python
 
 
@@ -138,21 +124,21 @@ class RepairCalls:
         """Give up every open dead letter that matches; they stay on record with the reason."""
         return self._one(_Answer, begin("dead-letters:discard", where, None, reason, dry_run)).operation
 
-    def letter(self, run_id: str) -> Letter:
+    def letter(self, run_id: str) -> DeadLetter:
         """A dead letter. Raises NotFound."""
-        return self._one(Letter, Request("GET", calls.path_of("dead-letters", run_id)))
+        return self._one(DeadLetter, Request("GET", calls.path_of("dead-letters", run_id)))
 
     def replay_letter(self, run_id: str, **changes: Any) -> Run:
         """As `replay`, and the letter says which run took its place."""
         return self._one(Run, letter_verb(run_id, "replay", changes))
 
-    def discard_letter(self, run_id: str, reason: str) -> Letter:
+    def discard_letter(self, run_id: str, reason: str) -> DeadLetter:
         """Give one up."""
-        return self._one(Letter, letter_verb(run_id, "discard", {"reason": reason}))
+        return self._one(DeadLetter, letter_verb(run_id, "discard", {"reason": reason}))
 
-    def reopen_letter(self, run_id: str) -> Letter:
+    def reopen_letter(self, run_id: str) -> DeadLetter:
         """Take a discard back."""
-        return self._one(Letter, letter_verb(run_id, "reopen", {}))
+        return self._one(DeadLetter, letter_verb(run_id, "reopen", {}))
 
     def operations(self) -> list[Operation]:
         """The newest, newest first."""
@@ -192,17 +178,17 @@ class AsyncRepairCalls:
     async def discard_letters(self, where: RunsWhere, reason: str, *, dry_run: bool = False) -> Operation:
         return (await self._one(_Answer, begin("dead-letters:discard", where, None, reason, dry_run))).operation
 
-    async def letter(self, run_id: str) -> Letter:
-        return await self._one(Letter, Request("GET", calls.path_of("dead-letters", run_id)))
+    async def letter(self, run_id: str) -> DeadLetter:
+        return await self._one(DeadLetter, Request("GET", calls.path_of("dead-letters", run_id)))
 
     async def replay_letter(self, run_id: str, **changes: Any) -> Run:
         return await self._one(Run, letter_verb(run_id, "replay", changes))
 
-    async def discard_letter(self, run_id: str, reason: str) -> Letter:
-        return await self._one(Letter, letter_verb(run_id, "discard", {"reason": reason}))
+    async def discard_letter(self, run_id: str, reason: str) -> DeadLetter:
+        return await self._one(DeadLetter, letter_verb(run_id, "discard", {"reason": reason}))
 
-    async def reopen_letter(self, run_id: str) -> Letter:
-        return await self._one(Letter, letter_verb(run_id, "reopen", {}))
+    async def reopen_letter(self, run_id: str) -> DeadLetter:
+        return await self._one(DeadLetter, letter_verb(run_id, "reopen", {}))
 
     async def operations(self) -> list[Operation]:
         page: Page[Operation] = await self._one(Page[Operation], Request("GET", f"{calls.API}/operations"))

@@ -130,9 +130,9 @@ class Client(RepairCalls):
         """Call again what a run called; `message` and `target` may differ. A new run that names the old one."""
         return self._run(calls.replay(run_id, changes, self._patience))
 
-    def dead_letters(self, *, page_items: int | None = None) -> Iterator[DeadLetter]:
-        """Runs that used up their attempts, newest first."""
-        query = {"limit": page_items}
+    def dead_letters(self, *, page_items: int | None = None, **where: Unpack[RunsWhere]) -> Iterator[DeadLetter]:
+        """Runs that used up their attempts, latest first (state, event, schedule, start, end, q)."""
+        _, query = runs_query(None, where, page_items)
         return self._walk(calls.every(DeadLetter, f"{calls.API}/dead-letters", query, self._patience))
 
     def routes(self) -> list[Route]:
