@@ -29,6 +29,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "executor_webhooks": ("executor_webhooks_per_s",),
     "rest": ("rest_schedules_per_s", "rest_schedules_async_per_s", "rest_batch_schedules_per_s"),
     "recovery": ("recovery_schedules_per_s", "pending_disk_bytes", "engine_rss_mb"),
+    "takeover": ("takeover_s_max", "rolling_restart_late_s_max"),
     "next_slot": ("next_slot_us_p50", "next_slot_us_p99"),
 }
 SECONDS_MAX = 600.0

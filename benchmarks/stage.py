@@ -14,6 +14,7 @@ import asyncio
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -114,7 +115,10 @@ class Stage:
         return self.settings.partitions
 
     async def start(self, *names: str, wait_ready: bool = True) -> list[Service]:
-        """Start services side by side; returns when all are ready, the gateway with all it stands in front of."""
+        """Start services side by side; returns when all are ready, the gateway with all it stands in front of.
+
+        `engine-a` is an engine whose worker name is `a`: several of one kind need names.
+        """
         started = [self._service(name, wait_ready=wait_ready) for name in names]
         await asyncio.gather(*(service.supervisor.start() for service in started))
         for service in started:
@@ -130,8 +134,8 @@ class Stage:
         lines: list[str] = []
         child = Child(
             name=name,
-            argv=[sys.executable, "-m", "squirrel", name],
-            environment=environment_of(self.settings, port),
+            argv=[sys.executable, "-m", "squirrel", name.partition("-")[0]],
+            environment={**environment_of(self.settings, port), "SQUIRREL_WORKER": name.partition("-")[2]},
             ready=http_ready("127.0.0.1", port, "/readyz" if wait_ready else "/healthz"),
         )
         supervisor = Supervisor(
@@ -143,6 +147,14 @@ class Stage:
         )
         service = self.services[name] = Service(name, port, supervisor, lines)
         return service
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL; it is not started again."""
+        service = self.services.pop(name)
+        if service.lost is not None:
+            service.lost.cancel()
+        os.kill(service.pid, signal.SIGKILL)
+        await service.supervisor.stop()
 
     async def stop(self, *names: str) -> None:
         """Stop these, as `squirrel dev` would; without names all, in its order."""

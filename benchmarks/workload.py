@@ -29,9 +29,14 @@ def message_of(draw: random.Random) -> bytes:
     return b'{"data":"%b"}' % b64encode(draw.randbytes(RANDOM_BYTES))
 
 
-def creates(count: int, due_ms: Callable[[int], int], *, now_ms: int, partitions: int, url: str) -> Iterator[Chunk]:
-    """Create commands as a gateway makes them for `Prefer: respond-async`, in chunks; `due_ms(i)` is the instant of the i-th."""
-    draw = random.Random(SEED)
+def creates(
+    count: int, due_ms: Callable[[int], int], *, now_ms: int, partitions: int, url: str, seed: int = SEED
+) -> Iterator[Chunk]:
+    """Create commands as a gateway makes them for `Prefer: respond-async`, in chunks; `due_ms(i)` is the instant of the i-th.
+
+    Two loads of one run need two seeds: the ids come from it.
+    """
+    draw = random.Random(seed)
     target = HttpTarget(url)
     for start in range(0, count, CHUNK):
         chunk: Chunk = {number: [] for number in range(partitions)}

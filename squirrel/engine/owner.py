@@ -17,6 +17,7 @@ from squirrel.engine import step
 from squirrel.engine.outcomes import Outcomes
 from squirrel.engine.work import Work
 from squirrel.model.clock import Clock
+from squirrel.model.errors import Fatal
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.model.target import Route
 from squirrel.recurrence import CalendarLookup
@@ -106,6 +107,7 @@ class EngineParts:
     emit_ahead_ms: int
     observe_lateness: Callable[[int], None]
     log: Any
+    gone: Callable[[], str | None] = lambda: None  # why the partitions of this process may be another's by now, or None
 
 
 class Owner:
@@ -207,6 +209,9 @@ class Owner:
         """Steps 2 to 4 of the write order."""
         changes, log = self._changes(work)
         outgoing = self._outgoing(work, poison)
+        if (gone := self.parts.gone()) is not None:
+            # After a stall this is the first line that runs: what was decided before it must not go out behind a new owner.
+            raise Fatal(f"nothing more is emitted for partition {self.partition}: {gone}")
         if outgoing:
             append = self.parts.writer.append
             await asyncio.gather(*(append(topic, number, records) for (topic, number), records in outgoing.items()))

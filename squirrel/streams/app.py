@@ -186,8 +186,16 @@ class LaneApp(faust.App):
 
     async def on_stop(self) -> None:
         """Drain, commit, close; then Faust stops fetcher and consumer, which leaves the group (unless it is static)."""
+        leaves = self.failure is None and self.settings.leave_on_stop and not self._alone()
         await self.ownership.stop(failed=self.failure is not None)
+        if leaves:
+            await self._thread.across(self._thread.leave())
         await self.on_before_shutdown.send()
+
+    def _alone(self) -> bool:
+        """Nobody else is in the group: nobody could take over, and our place in it spares our return a rebalance."""
+        count: int = self._thread.partition_count()
+        return len(self.ownership.assigned()) >= count
 
     @property
     def _thread(self) -> Any:

@@ -69,6 +69,7 @@ class LaneSettings:
     Sessions: a member that is killed is noticed after `session_seconds`. `instance_id` (group.instance.id) makes a restart
     within that time cause no rebalance; it must be unique in the group. `url` is told to the group, for `owners()`.
     `held` are partitions whose state is on this disk: they are preferred when the group is balanced.
+    `leave_on_stop`: a stop gives the partitions away at once, also those of a static member; else they wait for its return.
     `auto_mark` False: the owner calls `app.mark` itself. `on_fatal` must end the process; it is called once.
     """
 
@@ -84,6 +85,7 @@ class LaneSettings:
     instance_id: str | None = None
     held: tuple[int, ...] = ()
     auto_mark: bool = True
+    leave_on_stop: bool = True
     session_seconds: float = 10.0
     heartbeat_seconds: float = 2.0
     rebalance_seconds: float = 30.0

@@ -157,6 +157,20 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
                 out[tp] = max(highwater - position, 0)
         return out
 
+    async def leave(self) -> None:
+        """Here, after the last commit: the group gives our partitions away at once.
+
+        aiokafka leaves no group as a static member (KIP-345 says so for Java too): those who stop for good would be missed only
+        after the session timeout. Kafka takes a LeaveGroup by member id from a static member as from any other.
+        """
+        coordinator = self._ensure_consumer()._coordinator
+        coordinator._group_instance_id = None  # `close` then leaves, after the heartbeats have ended
+
+    def partition_count(self) -> int:
+        """Of the lane with the most; callable from the main loop."""
+        consumer = self._ensure_consumer()
+        return max(len(consumer.partitions_for_topic(topic) or ()) for topic in self.app.settings.lanes)
+
     def generation_here(self) -> int:
         """Here: the group's generation."""
         generation: int = self._ensure_consumer()._coordinator.generation

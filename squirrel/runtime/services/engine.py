@@ -21,6 +21,7 @@ from squirrel.runtime.services.parts import (
 )
 from squirrel.runtime.topics import refuse_dangers
 from squirrel.streams.app import lane_app
+from squirrel.streams.fence import RENEW_SECONDS
 from squirrel.streams.lanes import LaneSettings
 from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
 from squirrel.streams.timeline.store import TimelineStore
@@ -47,6 +48,7 @@ class EngineService:
         context.door.answer_asks(self.engine.answer)
         self.app = lane_app(self._lane_settings())
         self.watchdog = watchdog_of(context, self.app, silent_seconds=context.settings.session_timeout_seconds)
+        self._renewing: asyncio.Task[None] | None = None
         self._told_at = 0.0
 
     def _store(self) -> TimelineStore:
@@ -79,7 +81,17 @@ class EngineService:
             emit_ahead_ms=self.settings.emit_ahead_ms,
             observe_lateness=self.context.metrics.observe_lateness_ms,
             log=self.context.log,
+            gone=self._gone,
         )
+
+    def _gone(self) -> str | None:
+        heartbeat_at = self.app.heartbeat_at()
+        if heartbeat_at is None:
+            return None  # the group rebalances: lanes and loops end before this process rejoins
+        silent_seconds = self.context.clock.monotonic() - heartbeat_at
+        if silent_seconds < self.settings.session_timeout_seconds - self.settings.heartbeat_seconds:
+            return None
+        return f"Kafka has taken no heartbeat for {silent_seconds:.1f} s and may have given it away"
 
     def _recovery_settings(self) -> RecoverySettings:
         return RecoverySettings(
@@ -122,10 +134,14 @@ class EngineService:
         await self.writer.start()
         await self.app.start()
         self.watchdog.start()
+        self._renewing = asyncio.get_running_loop().create_task(self._renew(), name="renew-fences")
+        self._renewing.add_done_callback(self._replanned)
 
     async def stop(self) -> None:
         """Finish what is in flight, commit, leave."""
         await self.watchdog.stop()
+        if self._renewing is not None:
+            self._renewing.cancel()
         await self.app.stop()
         self.store.close_all()
         await stop_all(self.writer.stop, self.definitions.stop)
@@ -154,6 +170,15 @@ class EngineService:
         )
         return recovered.epoch
 
+    async def _renew(self) -> None:
+        """Kafka forgets names that nobody asks for: the changelogs are taken over again in time (streams/fence.py)."""
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            for owner in list(self.engine.owners.values()):
+                async with owner.lock:
+                    if owner.active:
+                        await self.recovery.renew(owner.partition)
+
     def _definition_changed(self, key: bytes, value: bytes | None) -> None:
         namespace, kind, name = [*key.decode("utf-8", "replace").split("/", 2), "", ""][:3]
         if kind == "calendar":
@@ -162,6 +187,7 @@ class EngineService:
             task.add_done_callback(self._replanned)
 
     def _replanned(self, task: asyncio.Task[None]) -> None:
+        """Of a task in the background: what it raises ends the process."""
         self._replanning.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.context.crash(error)

@@ -55,15 +55,15 @@ def test_what_was_counted_is_what_was_asked_for(run: tuple[str, Lines]) -> None:
         "engine_ingest_commands_per_s": {
             "commands": engine_ingest.COUNT_SMALL,
             "pending": engine_ingest.COUNT_SMALL,
-            # One row for each, and the mark that each partition's changelog is in use.
-            "changelog_records": engine_ingest.COUNT_SMALL + 8,
+            # One row for each; the id of each partition's changelog, and that it was taken over.
+            "changelog_records": engine_ingest.COUNT_SMALL + 16,
         },
         "engine_fire_executions_per_s": {"executions": engine_fire.COUNT_SMALL},
         "executor_webhooks_per_s": {"calls": executor_webhooks.COUNT_SMALL},
         "rest_schedules_per_s": {"schedules": rest.SINGLES_SMALL},
         "rest_schedules_async_per_s": {"schedules": rest.SINGLES_SMALL},
         "rest_batch_schedules_per_s": {"schedules": rest.BATCHES_SMALL * rest.BATCH_ITEMS_SMALL},
-        "recovery_schedules_per_s": {"changelog_records": recovery.COUNT_SMALL + 8},
+        "recovery_schedules_per_s": {"changelog_records": recovery.COUNT_SMALL + 16},
         "pending_disk_bytes": {"pending": recovery.COUNT_SMALL},
         "engine_rss_mb": {"pending": recovery.COUNT_SMALL},
         **{

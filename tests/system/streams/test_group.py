@@ -15,7 +15,7 @@ import pytest
 from squirrel.streams.assignor import owners
 from squirrel.streams.lanes import BUFFER_BATCHES_MAX, Committed
 from tests.eventually import eventually
-from tests.system.streams.members import PARTITIONS, Member, World
+from tests.system.streams.members import PARTITIONS, SESSION_SECONDS, Member, World
 
 ALL = tuple(range(PARTITIONS))
 
@@ -103,18 +103,41 @@ async def test_a_killed_member_is_replaced(world: World) -> None:
 
 
 async def test_a_static_member_comes_back_without_a_rebalance(world: World) -> None:
-    one, two = world.member("one"), world.member("two", instance_id="two")
+    stays = {"instance_id": "two", "leave_on_stop": False}
+    one, two = world.member("one"), world.member("two", **stays)
     async with world.running(one, two):
         await eventually(lambda: len(one.app.ready()) == len(two.app.ready()) == 2, 20, "shared")
         generation, before = one.app.generation, two.app.ready()
         await two.app.stop()
-        again = world.member("two", instance_id="two")
+        again = world.member("two", **stays)
         await again.app.start()
         try:
             await again.ready(*before)
             assert one.app.generation == again.app.generation == generation
         finally:
             await again.app.stop()
+
+
+async def test_a_static_member_that_stops_gives_its_partitions_away_at_once(world: World) -> None:
+    one, two = world.member("one", instance_id="one"), world.member("two", instance_id="two")
+    async with world.running(one, two):
+        await eventually(lambda: len(one.app.ready()) == len(two.app.ready()) == 2, 20, "shared")
+        await two.app.stop()
+        await eventually(lambda: one.app.ready() == list(ALL), SESSION_SECONDS - 2, "taken over within the session")
+    assert world.ledger.broken == []
+
+
+async def test_a_static_member_that_was_alone_keeps_its_place(world: World) -> None:
+    """Nobody could take over; with its place kept its return is no rebalance."""
+    one = world.member("one", instance_id="one")
+    await one.app.start()
+    await one.ready(*ALL)
+    generation = one.app.generation
+    await one.app.stop()
+    again = world.member("one", instance_id="one")
+    async with world.running(again):
+        await again.ready(*ALL)
+        assert again.app.generation == generation
 
 
 async def test_an_error_in_a_lane_ends_the_process_and_commits_nothing(world: World) -> None:
