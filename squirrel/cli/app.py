@@ -14,6 +14,7 @@ from squirrel.cli import (
     dev,
     listen,
     listing,
+    live,
     overview,
     planning,
     profiles,
@@ -29,7 +30,7 @@ from squirrel.cli import (
 
 GROUPS = (
     *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
-    *(transfer, listen),
+    *(transfer, live, listen),
     *(profiles, completion, services, topics, settings),
 )
 

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
+from squirrel.cli.listing import Watch, drawn
 from squirrel.cli.printing import done, painted, table
 from squirrel.cli.reach import HERE, Reach
 from squirrel.cli.workflow import path_of
@@ -18,14 +19,18 @@ def register(app: App) -> None:
         app.command(verb)
 
 
-def history(schedule_id: str, /, *, limit: int = 20, reach: Reach = HERE) -> int:
+def history(schedule_id: str, /, *, limit: int = 20, watch: Watch = False, reach: Reach = HERE) -> int:
     """List a schedule's newest executions; `squirrel runs` shows their attempts."""
+    return drawn(lambda: _draw_history(schedule_id, limit, reach), watch=watch)
+
+
+def _draw_history(schedule_id: str, limit: int, reach: Reach) -> None:
     reach.progress("Fetching execution history...")
     with reach.client() as client:
         found = client.call("GET", path_of(schedule_id, "/executions"), limit=limit)
     if not reach.is_for_people:
         reach.show(found)
-        return 0
+        return
     rows = [
         {
             "execution_id": each["id"],
@@ -36,7 +41,6 @@ def history(schedule_id: str, /, *, limit: int = 20, reach: Reach = HERE) -> int
         for each in found
     ]
     reach.show(rows)
-    return 0
 
 
 def retry(execution_id: str, /, *, reach: Reach = HERE) -> int:
@@ -60,12 +64,15 @@ def metrics(schedule_id: str, /, *, reach: Reach = HERE) -> int:
     return 0
 
 
-def dashboard(*, reach: Reach = HERE) -> int:
+def dashboard(*, watch: Watch = False, reach: Reach = HERE) -> int:
     """Show how many schedules and executions there are, and how many succeeded."""
-    reach.progress("Fetching dashboard statistics...")
-    with reach.client() as client:
-        reach.show(client.call("GET", "/api/dashboard/stats"))
-    return 0
+
+    def draw() -> None:
+        reach.progress("Fetching dashboard statistics...")
+        with reach.client() as client:
+            reach.show(client.call("GET", "/api/dashboard/stats"))
+
+    return drawn(draw, watch=watch)
 
 
 def validate(cron: Annotated[str, Parameter(help="the expression, quoted")], /, *, reach: Reach = HERE) -> int:

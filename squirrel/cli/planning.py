@@ -1,15 +1,17 @@
-"""What is coming, what was changed, and changes to many: upcoming revisions rollback bulk shift."""
+"""What is coming, what was changed, and changes to many: upcoming preview-resume revisions diff rollback bulk shift."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Event
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
+from squirrel.cli.bar import Bar
 from squirrel.cli.changing import path_of
-from squirrel.cli.listing import STATES
+from squirrel.cli.listing import STATES, Watch, drawn
 from squirrel.cli.printing import done, warn
 from squirrel.cli.reach import HERE, Reach
 from squirrel.cli.schedule import seconds_of
@@ -18,10 +20,33 @@ API: Final = "/api/v1"
 POLL_SECONDS: Final = 0.5
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Matching:
+    """Which schedules; all that is said must hold."""
+
+    event: Annotated[str | None, Parameter(help="exact, or with * at the end")] = None
+    tag: str | None = None
+    group: str | None = None
+    template: Annotated[str | None, Parameter(help="the template they were made from")] = None
+    q: Annotated[str | None, Parameter(help="text in id, name, event or description")] = None
+    status: Annotated[str | None, Parameter(help="active, paused, or a state of the API")] = None
+
+    def document(self) -> dict[str, Any]:
+        """The API's `filter`."""
+        found = {name: getattr(self, name) for name in ("event", "tag", "group", "template", "q")}
+        found["state"] = STATES.get(self.status, self.status).split(",") if self.status else None
+        return {name: value for name, value in found.items() if value}
+
+
+ALL: Final = Matching()
+
+
 def register(app: App) -> None:
     """Add the verbs."""
-    for verb in (upcoming, revisions, rollback, bulk, shift):
+    for verb in (upcoming, revisions, diff, rollback, bulk, shift):
         app.command(verb)
+    app.command(preview_resume, name="preview-resume")
 
 
 def upcoming(
@@ -29,15 +54,20 @@ def upcoming(
     start: Annotated[str | None, Parameter(help="an instant; now when left out")] = None,
     end: Annotated[str | None, Parameter(help="an instant; a day later when left out")] = None,
     bucket: Annotated[str | None, Parameter(help="minute, hour, day or a number of seconds")] = None,
+    watch: Watch = False,
     reach: Reach = HERE,
 ) -> int:
     """Count the coming runs of all schedules by bucket, so that a spike is seen before it comes."""
+    query: dict[str, Any] = {"from": start, "to": end, "bucket": bucket}
+    return drawn(lambda: _draw_upcoming(query, reach), watch=watch)
+
+
+def _draw_upcoming(query: dict[str, Any], reach: Reach) -> None:
     with reach.client() as client:
-        query: dict[str, Any] = {"from": start, "to": end, "bucket": bucket}
         found = client.call("GET", f"{API}/upcoming", **query)
     if not reach.is_for_people:
         reach.show(found)
-        return 0
+        return
     busiest = found["busiest"]
     rows = [
         {
@@ -54,6 +84,30 @@ def upcoming(
     print(f"{found['total']} runs until {found['to']}" + (f", most from {busiest['start']}" if busiest else ""))
     for text in found.get("warnings", ()):
         warn(text)
+
+
+def preview_resume(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+    """Say which runs a schedule owes and what a resume would make of each; changes nothing."""
+    with reach.client() as client:
+        found = client.call("POST", path_of(schedule_id, ":preview-resume"), repeatable=True)
+    if not reach.is_for_people:
+        reach.show(found)
+        return 0
+    reach.show(found["runs"], ("slot", "due", "outcome", "reason"))
+    print(f"{found['owed']} owed, {found['would_run']} would run, by missed: {found['missed']}")
+    if found["next_slot"]:
+        print(f"then on from {found['next_slot']}")
+    for text in found.get("warnings", ()):
+        warn(text)
+    return 0
+
+
+def diff(schedule_id: str, before: int, after: int | None = None, /, *, reach: Reach = HERE) -> int:
+    """Show what differs between two revisions of a schedule; with one number, from that one to what holds now."""
+    with reach.client() as client:
+        path = f"{path_of(schedule_id)}/revisions"
+        found = client.call("GET", f"{path}/{before}", against=after)["diff"]
+    reach.show(found, ("field", "before", "after"))
     return 0
 
 
@@ -82,47 +136,37 @@ def bulk(
     action: Literal["pause", "resume", "cancel", "tag"],
     /,
     *,
-    event: str | None = None,
-    tag: str | None = None,
-    status: Annotated[str | None, Parameter(help="active, paused, or a state of the API")] = None,
+    matching: Matching = ALL,
     add_tag: Annotated[tuple[str, ...], Parameter(negative=(), help="with tag: what is added")] = (),
     dry_run: Annotated[bool, Parameter(negative=(), help="only count what matches")] = False,
     reach: Reach = HERE,
 ) -> int:
     """Pause, resume, cancel or tag every schedule that matches, and wait for it. `squirrel shift` moves one-shots."""
-    body = {"filter": _filter(event, tag, status), "action": action, "dry_run": dry_run}
+    body = {"filter": matching.document(), "action": action, "dry_run": dry_run}
     return _operation(body | ({"tags": list(add_tag)} if add_tag else {}), reach)
 
 
 def shift(
     by: Annotated[str, Parameter(name="--by", allow_leading_hyphen=True, help="1h30m, or -1h for earlier")],
     *,
-    event: str | None = None,
-    tag: str | None = None,
-    status: str | None = None,
+    matching: Matching = ALL,
     dry_run: Annotated[bool, Parameter(negative=(), help="only count what matches")] = False,
     reach: Reach = HERE,
 ) -> int:
     """Move every one-shot that matches, later or earlier."""
     seconds = -seconds_of("--by", by[1:]) if by.startswith("-") else seconds_of("--by", by)
-    return _operation(
-        {"filter": _filter(event, tag, status), "action": "shift", "seconds": seconds, "dry_run": dry_run}, reach
-    )
-
-
-def _filter(event: str | None, tag: str | None, status: str | None) -> dict[str, Any]:
-    states = STATES.get(status, status).split(",") if status else None
-    return {name: value for name, value in {"event": event, "tag": tag, "state": states}.items() if value}
+    return _operation({"filter": matching.document(), "action": "shift", "seconds": seconds, "dry_run": dry_run}, reach)
 
 
 def _operation(body: dict[str, Any], reach: Reach) -> int:
     pause = Event()
-    with reach.client() as client:
+    with reach.client() as client, Bar("schedules") as bar:
         operation = client.call("POST", f"{API}/schedules:bulk", body)["operation"]
         while operation["state"] == "running":
             pause.wait(POLL_SECONDS)
             path = f"{API}/operations/{quote(operation['id'], safe='')}"
             operation = client.call("GET", path)["operation"]
+            bar.at(operation["done"] + operation["skipped"] + operation["failed"], operation["matched"])
     if not reach.is_for_people:
         reach.show(operation)
     else:

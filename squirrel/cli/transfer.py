@@ -7,10 +7,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Final, Self, TextIO
+from typing import Annotated, Any, Final, TextIO
 
 from cyclopts import App, Parameter
 
+from squirrel.cli.bar import Bar
 from squirrel.cli.listing import Filter
 from squirrel.cli.plan import HIDDEN
 from squirrel.cli.printing import cell, done, warn
@@ -65,7 +66,7 @@ def import_(
     """
     source = nullcontext(sys.stdin) if file == "-" else _opened(file)
     created = failed = 0
-    with source as lines, reach.client() as client, _Progress() as progress:
+    with source as lines, reach.client() as client, Bar("schedules") as bar:
         for number, result in enumerate(client.create_many(schedules_of(lines)), 1):
             if result.ok:
                 created += 1
@@ -75,7 +76,7 @@ def import_(
                     warn(
                         f"schedule {number} ({result.id or 'no id'}): {(result.error or {}).get('detail', result.status)}"
                     )
-            progress.advance()
+            bar.at(number)
     if reach.is_for_people:
         done(f"{created} schedules imported, {failed} refused")
     else:
@@ -108,7 +109,8 @@ def sendable(schedule: dict[str, Any]) -> dict[str, Any]:
     document = {name: value for name, value in schedule.items() if name not in ANSWERED and value is not None}
     when = document.get("when")
     if isinstance(when, dict) and "in_seconds" in when and schedule.get("next_run"):
-        rest = {name: value for name, value in when.items() if name != "in_seconds"}
+        # The instant has its spread already.
+        rest = {name: value for name, value in when.items() if name not in ("in_seconds", "spread_seconds")}
         document["when"] = {"at": schedule["next_run"], **rest}
     return document
 
@@ -129,26 +131,3 @@ def _opened(file: str) -> TextIO:
         return Path(file).open(encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
-
-
-class _Progress:
-    """A bar on stderr while it is a terminal, nothing else."""
-
-    def __init__(self) -> None:
-        from rich.console import Console
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        columns = (SpinnerColumn(), TextColumn("{task.completed:,} schedules"), TimeElapsedColumn())
-        self._bar = Progress(*columns, console=console, disable=not console.is_terminal)
-        self._task = self._bar.add_task("import", total=None)
-
-    def advance(self) -> None:
-        self._bar.advance(self._task)
-
-    def __enter__(self) -> Self:
-        self._bar.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.stop()

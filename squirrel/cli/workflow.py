@@ -10,6 +10,7 @@ from urllib.parse import quote
 from cyclopts import App, Parameter
 
 from squirrel.cli.json_flag import json_flag
+from squirrel.cli.listing import Watch, drawn
 from squirrel.cli.printing import done
 from squirrel.cli.reach import HERE, Reach
 
@@ -145,8 +146,12 @@ def trigger(schedule_id: str, /, *, reach: Reach = HERE) -> int:
     return 0
 
 
-def status(schedule_id: str, /, *, reach: Reach = HERE) -> int:
+def status(schedule_id: str, /, *, watch: Watch = False, reach: Reach = HERE) -> int:
     """Say in five lines how a schedule is."""
+    return drawn(lambda: _draw_status(schedule_id, reach), watch=watch)
+
+
+def _draw_status(schedule_id: str, reach: Reach) -> None:
     reach.progress("Checking schedule status...")
     with reach.client() as client:
         found = client.call("GET", path_of(schedule_id))
@@ -154,11 +159,10 @@ def status(schedule_id: str, /, *, reach: Reach = HERE) -> int:
     shown = {name: found.get(name) for name in names}
     if not reach.is_for_people:
         reach.show(shown)
-        return 0
+        return
     for name, value in shown.items():
         text = "-" if value is None else json.dumps(value) if isinstance(value, bool) else value
         print(f"{name.replace('_', ' ').title()}: {text}")
-    return 0
 
 
 def next_runs(schedule_id: str, /, *, count: int = 10, reach: Reach = HERE) -> int:

@@ -19,7 +19,13 @@ from squirrel.gateway.schemas import ID, INSTANT_SCHEMA, TEXT, choice, text
 from squirrel.gateway.stream import STREAM_ANSWER, Stream
 from squirrel.gateway.templates import Templates
 from squirrel.gateway.upcoming import BUCKET_PATTERN, UpcomingRuns
-from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
+from squirrel.model.limits import (
+    EVENT_CHARS_MAX,
+    ID_CHARS_MAX,
+    UPCOMING_ROW_SLOTS_MAX,
+    UPCOMING_ROWS_MAX,
+    UPCOMING_SLOTS_MAX,
+)
 
 API: Final = "/api/v1"
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
@@ -72,7 +78,9 @@ class Planning:
             Operation(
                 method="GET", path=f"{API}/upcoming", handler=self._upcoming.list, tag="planning",
                 summary="All coming runs by bucket, the busiest bucket, and the busiest schedules of each",
-                description="From now on for a day, by the hour, unless said otherwise. Buckets without a run are left out.",
+                description="From the hour that goes on now for a day, by the hour, unless said otherwise; buckets without a run "
+                f"are left out. Of one schedule {UPCOMING_ROW_SLOTS_MAX} runs are counted, of all {UPCOMING_SLOTS_MAX} of "
+                f"{UPCOMING_ROWS_MAX} schedules per engine, within two seconds: `complete` is false when there are more.",
                 query={
                     "from": INSTANT_SCHEMA, "to": INSTANT_SCHEMA,
                     "bucket": text(5, BUCKET_PATTERN, description="minute, hour, day or a number of seconds"),
@@ -97,7 +105,8 @@ class Planning:
             ),
             Operation(
                 method="GET", path=f"{path}/revisions/{{n}}", handler=self._revisions.get, tag="revisions",
-                summary="A revision, and what differs from the one that holds",
+                summary="A revision, and what differs from the one that holds, or from `against`",
+                query={"against": text(9, r"^[1-9][0-9]{0,8}$", description="another revision to compare with")},
                 responses={200: _json("Revision", "the revision")},
             ),
             Operation(

@@ -59,20 +59,17 @@ class Revisions:
         return Response(answer_json({"items": items, "next_cursor": None}), 200, media_type="application/json")
 
     async def get(self, call: Call) -> Response:
-        """GET /schedules/{id}/revisions/{n}: its content, and what differs from what holds now."""
+        """GET /schedules/{id}/revisions/{n}: its content, and what differs from what holds now, or from `against`."""
         row = (await self._parts.lookups.get(call.namespace, call.schedule_id)).row
-        number = call.path["n"]
-        if number == str(row.revision):
-            found, until = row.spec, None
-        else:
-            kept = _kept(row, number)
-            found, until = kept.spec, format_instant(kept.until_ms)
+        number, against = call.path["n"], call.query.get("against")
+        found, until = _content(row, number)
+        other = row.spec if against is None else _content(row, against)[0]
         document = {
             "revision": int(number),
             "current": found is row.spec,
             "until": until,
             "schedule": {"id": row.id, "namespace": row.namespace, **_plain(found)},
-            "diff": _diff(found, row.spec),
+            "diff": _diff(found, other),
         }
         return Response(msgspec.json.encode(document), 200, media_type="application/json")
 
@@ -109,6 +106,14 @@ def read_rollback(body: bytes) -> int:
     if problems or number is None:
         raise Refused("invalid", problems)
     return int(number)
+
+
+def _content(row: Row, number: str) -> tuple[Spec, str | None]:
+    """A revision's content and when it ended; None for the one that holds. Raises Answered 404."""
+    if number == str(row.revision):
+        return row.spec, None
+    kept = _kept(row, number)
+    return kept.spec, format_instant(kept.until_ms)
 
 
 def _kept(row: Row, number: str) -> Revision:

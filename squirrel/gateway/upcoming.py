@@ -33,11 +33,13 @@ class UpcomingRuns:
 
     async def list(self, call: Call) -> Response:
         """GET /upcoming."""
-        from_ms = _instant(call, "from", self._clock.now_ms())
-        to_ms = _instant(call, "to", min(from_ms + WINDOW_MS_DEFAULT, INSTANT_MS_MAX))
+        seconds = _bucket_seconds(call.query.get("bucket", "hour"))
+        now_ms = self._clock.now_ms()
+        # From the bucket that goes on now, so that buckets are clock hours, as spikes are.
+        from_ms = _instant(call, "from", now_ms - now_ms % (seconds * 1000))
+        to_ms = _instant(call, "to", min(max(from_ms, now_ms) + WINDOW_MS_DEFAULT, INSTANT_MS_MAX))
         if to_ms <= from_ms:
             raise invalid("to", "must lie after from")
-        seconds = _bucket_seconds(call.query.get("bucket", "hour"))
         if (to_ms - from_ms) > seconds * 1000 * UPCOMING_BUCKETS_MAX:
             raise invalid("bucket", f"gives more than {UPCOMING_BUCKETS_MAX} buckets; send a longer one, or less time")
         ask = Upcoming(call.namespace, from_ms, to_ms, seconds * 1000, TOP_SHOWN)

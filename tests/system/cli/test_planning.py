@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.system.cli.conftest import Squirrel
@@ -50,6 +51,8 @@ def test_former_revisions_come_back(squirrel: Squirrel, target: str) -> None:
     schedule_id = json.loads(squirrel("list", "--q", "first", "-o", "json").stdout)[0]["id"]
     squirrel("update", schedule_id, "--name", "second")
     assert len(json.loads(squirrel("revisions", schedule_id, "-o", "json").stdout)) == 2
+    differs = {"field": "name", "before": "first", "after": "second"}
+    assert json.loads(squirrel("diff", schedule_id, "1", "2", "-o", "json").stdout) == [differs]
     squirrel("rollback", schedule_id, "1")
     assert json.loads(squirrel("get", schedule_id).stdout)["name"] == "first"
 
@@ -70,3 +73,19 @@ def test_many_are_changed_at_once(squirrel: Squirrel, target: str, tmp_path: Pat
     assert "20 done" in squirrel("shift", "--by", "1h", "--tag", "b").stdout
     assert json.loads(squirrel("get", "bulk-7").stdout)["when"]["at"] == "2037-02-01T11:00:00.000Z"
     assert "20 done" in squirrel("bulk", "cancel", "--tag", "b").stdout
+
+
+def test_what_is_owed_is_said_before_it_runs(squirrel: Squirrel, target: str) -> None:
+    squirrel("schedule", "x", "--every", "1h", "--url", target, "--id", "owing")
+    squirrel("pause", "owing")
+    assert "0 owed, 0 would run, by missed: run_last" in squirrel("preview-resume", "owing").stdout
+    squirrel("preview-resume", "nobody", code=3)
+
+
+def test_what_happens_is_watched(squirrel: Squirrel, target: str) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        watched = pool.submit(squirrel, "watch", "--event", "watched.*", "--count", "1", "-o", "json")
+        while not watched.done():  # it sees what comes after its connection
+            squirrel("schedule", "watched.one", "--in", "0s", "--url", target, "-o", "json")
+        record = json.loads(watched.result().stdout)
+    assert (record["kind"], record["event"], record["state"]) == ("completion", "watched.one", "succeeded")
