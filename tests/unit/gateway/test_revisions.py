@@ -32,7 +32,7 @@ async def test_a_way_back(api: httpx.AsyncClient) -> None:
     assert {"field": "tags", "before": [], "after": ["late"]} in old["diff"]
     assert (await api.get(f"{PATH}/revisions/3")).json()["diff"] == []
     between = (await api.get(f"{PATH}/revisions/1?against=2")).json()["diff"]
-    assert [each["field"] for each in between] == ["message", "tags"]
+    assert [each["field"] for each in between] == ["tags", "message"]
     assert (await api.get(f"{PATH}/revisions/1?against=77")).status_code == 404
     back = await api.post(f"{PATH}:rollback", json={"revision": 1})
     assert back.status_code == 200, back.text
