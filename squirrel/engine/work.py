@@ -13,6 +13,7 @@ from typing import NamedTuple
 from squirrel.model.errors import Problem
 from squirrel.model.schedule import OpenRun, Row, encode_row
 from squirrel.model.target import Route
+from squirrel.model.when import is_plain
 from squirrel.recurrence import CalendarLookup
 from squirrel.recurrence.business import no_calendars
 from squirrel.streams.timeline.keys import (
@@ -26,11 +27,12 @@ from squirrel.streams.timeline.keys import (
     w_prefix,
 )
 from squirrel.wire.listeners import Listener
-from squirrel.wire.owner_link import Decided
+from squirrel.wire.owner_link import CREATED, Decided
 from squirrel.wire.public import Completion, DeadLetter, Result
 from squirrel.wire.records import Command, Execution
 
 NO_PROBLEM = Problem("", "")
+JUST_CREATED = Decided(CREATED)
 Children = Callable[[str, str, str, int], Sequence[tuple[str, str]]]  # namespace, parent, after child, limit
 
 
@@ -143,7 +145,9 @@ class Work:
         problem: Problem = NO_PROBLEM,
     ) -> None:
         """The outcome of a command; kept only where a gateway waits for it. Carries the row and its last run."""
-        if command.reply:
+        if command.brief and code == CREATED and row is not None and is_plain(row.spec.when):
+            self.outcomes[offset] = JUST_CREATED
+        elif command.reply:
             encoded = encode_row(row) if row is not None else None
             last_run = row.last if row is not None else None
             self.outcomes[offset] = Decided(code, encoded, open_run, last_run, problem.reason, problem.field)

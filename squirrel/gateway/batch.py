@@ -17,6 +17,7 @@ from squirrel.gateway.schedules import Schedules
 from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Refused, Unavailable
+from squirrel.model.when import is_plain
 from squirrel.wire.documents import answer_json, parse_batch
 from squirrel.wire.owner_link import CONFLICT, CREATED, PARKED, Decided
 
@@ -67,7 +68,7 @@ class Batch:
             except Refused as refused:
                 results[index] = _failed(None, of_refused(refused))
             else:
-                order = self._schedules.create_order(new, call.namespace, now_ms)
+                order = self._schedules.create_order(new, call.namespace, now_ms, brief=True)
                 items.append(_Item(index, order, new.warnings))
         return items
 
@@ -89,7 +90,7 @@ class Batch:
         """A plain one-shot says by itself when it is due, so its row need not be read again."""
         command = item.order.command
         when = command.spec.when if command.spec is not None else None
-        if when is not None and when.at_ms is not None and not when.spread_seconds and not when.exclude:
+        if when is not None and is_plain(when) and when.at_ms is not None:
             return await self._crowding.warnings_at(command.namespace, when.at_ms)
         return await self._crowding.warnings(command.namespace, decided)
 

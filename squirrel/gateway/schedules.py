@@ -80,8 +80,8 @@ class Schedules:
         check_calendars(new.spec.when, parts.calendars.lookup(namespace), now_ms)
         return new
 
-    def create_order(self, new: NewSchedule, namespace: str, now_ms: int) -> Order:
-        """The command that creates it, and where it goes."""
+    def create_order(self, new: NewSchedule, namespace: str, now_ms: int, *, brief: bool = False) -> Order:
+        """The command that creates it, and where it goes. `brief`: a one-shot that was created is answered without its row."""
         parts = self._parts
         command = Command(
             op="create",
@@ -93,6 +93,7 @@ class Schedules:
             fingerprint=new.fingerprint,
             reply=True,
             actor="rest",
+            brief=brief,
         )
         return Order(command, parts.lookups.home(namespace, new.spec.group or new.id))
 

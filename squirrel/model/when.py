@@ -71,3 +71,9 @@ class When(msgspec.Struct, gc=False, frozen=True, array_like=True, omit_defaults
     if_excluded: str = "skip"
     dst: DstPolicy | None = None
     spread_seconds: int = 0
+    condition: str = ""  # after, on_event: JMESPath over `{parent, parents}`; where it does not hold the run is skipped
+
+
+def is_plain(when: When) -> bool:
+    """A one-shot that comes due at its instant and at no other: nothing has to be worked out to say when."""
+    return when.at_ms is not None and not when.spread_seconds and not when.exclude

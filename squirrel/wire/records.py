@@ -65,6 +65,9 @@ class Command(Struct, gc=False, array_like=True, frozen=True):
     attempt: int = 0  # complete, heartbeat: the attempt that is meant; 0 whichever is in flight
     final: bool = False  # complete: a failure that no retry can mend
     detail: str = ""  # complete: why it failed
+    brief: bool = False  # who waits does not need the row of a one-shot that was simply created
+    wants: bool = False  # subscribe: the child asks for the answer
+    answer: bytes = b""  # release, event: what the parent answered
 
 
 class Execution(Struct, gc=False, array_like=True, frozen=True):
