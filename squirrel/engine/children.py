@@ -6,6 +6,7 @@ Parent and child may live in different partitions, so they speak by commands: `s
 
 from __future__ import annotations
 
+from squirrel.engine import answers
 from squirrel.engine.work import Work
 from squirrel.model.ids import run_id
 from squirrel.model.limits import RELEASE_BATCH_MAX
@@ -34,6 +35,7 @@ def satisfies(on: str, outcome: str) -> bool:
 
 def subscribe_to_parents(work: Work, row: Row) -> None:
     """Ask each parent's partition to tell us; a parent that never existed answers `unknown` after the parking time."""
+    wants = answers.wants_answer(row.spec)
     for index, parent in enumerate(row.parents):
         if parent.outcome is None:
             work.orders.append(
@@ -47,12 +49,15 @@ def subscribe_to_parents(work: Work, row: Row) -> None:
                     child=row.id,
                     on=parent.on,
                     child_home=row.spec.group or "",
+                    wants=wants,
                 )
             )
 
 
-def wait_text(on: str, group: str) -> str:
-    """What a W row holds: the outcome awaited and, for a child in a group, where it lives."""
+def wait_text(on: str, group: str, wants: bool = False) -> str:
+    """What a W row holds: the outcome awaited, where a child in a group lives, and whether it asks for the answer."""
+    if wants:
+        return f"{on}\0{group}\0answer"
     return f"{on}\0{group}" if group else on
 
 
@@ -60,9 +65,12 @@ def subscribed(work: Work, parent: Row, command: Command) -> None:
     """At the parent: remember the child, or tell it at once when the parent is over."""
     if parent.state in FINAL and not parent.runs and not parent.releasing:
         outcome, finished_ms = _final_outcome(parent)
-        work.orders.append(release_order(work, parent, (command.child, command.child_home), outcome, finished_ms))
+        answer = parent.last.answer if command.wants and parent.last is not None else b""
+        told = Releasing(outcome, finished_ms, answer=answer)
+        work.orders.append(release_order(work, parent, (command.child, command.child_home), told))
         return
-    work.add_waiter(parent.namespace, parent.id, command.child, wait_text(command.on, command.child_home))
+    waits = wait_text(command.on, command.child_home, command.wants)
+    work.add_waiter(parent.namespace, parent.id, command.child, waits)
     parent.has_children = True
     work.put(parent)
 
@@ -75,8 +83,9 @@ def _final_outcome(parent: Row) -> tuple[str, int]:
     return "failure", parent.updated_ms
 
 
-def release_order(work: Work, parent: Row, child: tuple[str, str], outcome: str, finished_ms: int) -> Command:
-    """Tell `child` (id and group) that `parent` reached `outcome` at `finished_ms`."""
+def release_order(work: Work, parent: Row, child: tuple[str, str], told: Releasing) -> Command:
+    """Tell `child` (id and group) what `parent` reached."""
+    outcome, finished_ms = told.outcome, told.finished_ms
     return Command(
         op="release",
         namespace=parent.namespace,
@@ -87,13 +96,14 @@ def release_order(work: Work, parent: Row, child: tuple[str, str], outcome: str,
         child=parent.id,
         outcome=outcome,
         finished_ms=finished_ms,
+        answer=told.answer,
     )
 
 
-def told_of(parent: Row, outcome: str, finished_ms: int) -> None:
+def told_of(parent: Row, outcome: str, finished_ms: int, answer: bytes = b"") -> None:
     """Note an outcome that the children have to hear."""
     if parent.has_children:
-        parent.releasing.append(Releasing(outcome, finished_ms))
+        parent.releasing.append(Releasing(outcome, finished_ms, answer=answer))
 
 
 def tell(work: Work, parent: Row) -> None:
@@ -103,14 +113,14 @@ def tell(work: Work, parent: Row) -> None:
         over = parent.state in FINAL and not parent.runs and len(parent.releasing) == 1
         page = work.waiting_children(parent.namespace, parent.id, telling.after_child, RELEASE_BATCH_MAX)
         for child, waits in page:
-            on, _, group = waits.partition("\0")
+            on, group, wants = [*waits.split("\0"), "", ""][:3]
             if over or satisfies(on, telling.outcome):
                 work.drop_waiter(parent.namespace, parent.id, child)
-                told = (child, group)
-                work.orders.append(release_order(work, parent, told, telling.outcome, telling.finished_ms))
+                told = telling if wants else Releasing(telling.outcome, telling.finished_ms)
+                work.orders.append(release_order(work, parent, (child, group), told))
         if len(page) == RELEASE_BATCH_MAX:
             last_child = page[-1][0]
-            parent.releasing[0] = Releasing(telling.outcome, telling.finished_ms, last_child)
+            parent.releasing[0] = Releasing(telling.outcome, telling.finished_ms, last_child, telling.answer)
             return
         parent.releasing.pop(0)
         if over:
@@ -129,6 +139,7 @@ def released(work: Work, child: Row, command: Command) -> tuple[RunState, str] |
     for parent in waited:
         parent.outcome = command.outcome
         parent.finished_ms = command.finished_ms
+        parent.result = answers.kept(child, command.answer)
     work.put(child)
     if child.slot_ms is not None or child.slots:
         return None  # the join was met before
@@ -136,20 +147,28 @@ def released(work: Work, child: Row, command: Command) -> tuple[RunState, str] |
     unmet = [parent for parent in child.parents if parent.outcome is not None and parent not in met]
     if child.spec.when.join == "any":
         if met:
-            _activate(child, min(parent.finished_ms for parent in met))
-        elif len(unmet) == len(child.parents):
+            return _activate(child, min(parent.finished_ms for parent in met))
+        if len(unmet) == len(child.parents):
             return _will_not_happen(unmet)
     elif unmet:
         return _will_not_happen(unmet)
     elif len(met) == len(child.parents):
-        _activate(child, max(parent.finished_ms for parent in met))
+        return _activate(child, max(parent.finished_ms for parent in met))
     return None
 
 
-def _activate(child: Row, finished_ms: int) -> None:
+def _activate(child: Row, finished_ms: int) -> tuple[RunState, str] | None:
+    """The join is met: the slot is set, unless the condition on what the parents answered does not hold."""
+    reason = answers.unheard(child)
+    ends = (
+        (RunState.FAILED, reason) if reason is not None else answers.condition_ends(child.spec, answers.seen_by(child))
+    )
+    if ends is not None:
+        return ends
     child.slot_ms = finished_ms + round(child.spec.when.delay_seconds * 1000)
     if child.state is State.WAITING:
         child.state = State.ACTIVE
+    return None
 
 
 def _will_not_happen(unmet: list[Awaited]) -> tuple[RunState, str]:

@@ -6,7 +6,9 @@ of it whose id follows from the run that caused it, so a repeat after a crash is
 
 from __future__ import annotations
 
-from squirrel.engine import children
+from collections.abc import Callable
+
+from squirrel.engine import answers, children
 from squirrel.engine.slots import due_of
 from squirrel.engine.work import Work
 from squirrel.model.ids import run_id
@@ -26,7 +28,7 @@ def announce(work: Work, row: Row) -> None:
     """Make the listener known to every engine."""
     match = row.spec.when.on_event
     if match is not None:
-        listener = Listener(row.id, match.event, match.on, row.spec.group or "")
+        listener = Listener(row.id, match.event, match.on, row.spec.group or "", answers.wants_answer(row.spec))
         work.definitions[listener_key(row.namespace, row.id)] = listener_value(listener)
 
 
@@ -36,7 +38,7 @@ def forget(work: Work, row: Row) -> None:
         work.definitions[listener_key(row.namespace, row.id)] = None
 
 
-def tell(work: Work, row: Row, run: OpenRun, outcome: str, finished_ms: int) -> None:
+def tell(work: Work, row: Row, run: OpenRun, outcome: str, finished_ms: int, answer: Callable[[], bytes]) -> None:
     """Send the completion to those who listen to its event. A schedule does not hear itself: that would never end."""
     for listener in work.listeners(row.namespace, row.event):
         if listener.schedule != row.id and children.satisfies(listener.on, outcome):
@@ -52,6 +54,7 @@ def tell(work: Work, row: Row, run: OpenRun, outcome: str, finished_ms: int) -> 
                     finished_ms=finished_ms,
                     run=run.id,
                     home=listener.group,
+                    answer=answer() if listener.wants else b"",
                 )
             )
 
@@ -74,8 +77,15 @@ def heard(work: Work, row: Row, command: Command) -> None:
     if known or outside or not listens(row) or row.state not in (State.ACTIVE, State.PAUSED):
         work.replays += 1
         return
+    if answers.condition_ends(row.spec, answers.heard_by(command.answer, command.outcome)) is not None:
+        return
     if len(row.runs) >= OPEN_RUNS_MAX:
         work.refuse(command, "too_many_runs", "id", f"{OPEN_RUNS_MAX} runs of {row.id} are open, which is the limit")
+        return
+    try:
+        run.message = answers.heard_message(row.spec, command.answer, command.outcome)
+    except answers.TooLarge as error:
+        work.refuse(command, "too_large", "message", str(error))
         return
     row.runs.append(run)
     row.slots += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from squirrel.engine import children, events, promises
+from squirrel.engine import answers, children, events, promises
 from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
@@ -93,6 +93,13 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
         _wait_for_route(work, row, run)
         return
     spec = row.spec
+    message = spec.message if run.message is None else run.message
+    if row.parents and answers.MARK in message:
+        try:
+            message = answers.filled(row, message)
+        except answers.TooLarge as error:
+            finish(work, row, run, RunState.FAILED, work.now_ms, str(error))
+            return
     run.attempt += 1
     run.tries += 1
     run.state = RunState.IN_FLIGHT
@@ -120,7 +127,7 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
             work.now_ms,
             work.epoch,
             target,
-            spec.message if run.message is None else run.message,
+            message,
             track,
             run.stage,
             run.replay_of,
@@ -159,11 +166,9 @@ def take_answer(work: Work, row: Row, run: OpenRun, result: Result) -> None:
     if result.state == "promised":
         promises.promise(run, target_of(work, row, run), result)
     elif result.state != "failed":
-        finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, status=result.status)
+        finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, result=result)
     elif result.gone:
-        finish(
-            work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", status=result.status
-        )
+        finish(work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", result=result)
         stop(work, row, State.FINISHED, "the target answered 410 Gone: it wants nothing more of this schedule")
     elif not _try_again(work, row, run, result):
         _exhaust(work, row, run, result)
@@ -230,7 +235,7 @@ def _exhaust(work: Work, row: Row, run: OpenRun, result: Result) -> None:
             retention_ms=row.spec.retention_ms,
         )
     )
-    finish(work, row, run, RunState.FAILED, result.finished_ms, reason, status=result.status)
+    finish(work, row, run, RunState.FAILED, result.finished_ms, reason, result=result)
 
 
 def _failure_text(result: Result) -> str:
@@ -247,11 +252,14 @@ def finish(
     finished_ms: int,
     reason: str = "",
     *,
-    status: int | None = None,
+    result: Result | None = None,
 ) -> None:
     """A run reached its final outcome: said once, remembered as `last`, and the children are told."""
     row.runs = [open_run for open_run in row.runs if open_run.id != run.id]
-    row.last = LastRun(run.id, run.slot_ms, state, run.attempt, finished_ms, reason)
+    answer = b""
+    if row.has_children or row.spec.keep_response:
+        answer = answers.answer_of(row, run, state, finished_ms, reason, result)
+    row.last = LastRun(run.id, run.slot_ms, state, run.attempt, finished_ms, reason, answer)
     if state in (RunState.SUCCEEDED, RunState.SENT):
         row.successes += 1
         row.failures_in_a_row = 0
@@ -270,7 +278,7 @@ def finish(
             attempts=run.attempt,
             finished=format_instant(finished_ms),
             reason=reason,
-            status=status,
+            status=None if result is None else result.status,
             replay_of=run.replay_of,
             tags=row.tags,
             finished_ms=finished_ms,
@@ -281,8 +289,16 @@ def finish(
         )
     )
     if run.kind != "replay":
-        children.told_of(row, children.outcome_of(state), finished_ms)
-        events.tell(work, row, run, children.outcome_of(state), finished_ms)
+        outcome = children.outcome_of(state)
+        children.told_of(row, outcome, finished_ms, answer)
+        events.tell(
+            work,
+            row,
+            run,
+            outcome,
+            finished_ms,
+            lambda: answer or answers.answer_of(row, run, state, finished_ms, reason, result),
+        )
 
 
 def settle(work: Work, row: Row) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from squirrel.engine import changes, children, completing, groups, runs
 from squirrel.engine.work import Work
-from squirrel.model.schedule import FINAL, Row, State
+from squirrel.model.schedule import FINAL, Releasing, Row, State
 from squirrel.wire import owner_link as codes
 from squirrel.wire.public import Result
 from squirrel.wire.records import Command, decode_command
@@ -99,7 +99,7 @@ def _give_up_parked(work: Work, row: Row) -> None:
         command = decode_command(encoded)
         if command.op == "subscribe":
             told = (command.child, command.child_home)
-            order = children.release_order(work, row, told, "unknown", work.now_ms)
+            order = children.release_order(work, row, told, Releasing("unknown", work.now_ms))
             work.orders.append(order)
         else:
             work.refuse(command, "unknown_schedule", "id", f"no schedule {row.id} came within the waiting time")

@@ -124,6 +124,13 @@ _RECURRING: Final[dict[str, Schema]] = {
     "if_excluded": choice("skip", "next_business_day", "previous_business_day"),
     "exclude": listed(text(255, rf"^20[0-9]{{2}}-{_DAY}$", description="a date or a calendar's name"), EXCLUDES_MAX),
 }
+_IF: Final[dict[str, Schema]] = {
+    "if": text(
+        EXPRESSION_CHARS_MAX,
+        r"^parent\.(status|body)( == `[0-9]{1,3}`)?$",
+        description="JMESPath over parent and parents; where it does not hold the run is skipped",
+    )
+}
 WHEN: Final[Schema] = {
     "description": "Exactly one kind of time; recurring ones may be narrowed.",
     "oneOf": [
@@ -138,12 +145,14 @@ WHEN: Final[Schema] = {
             f"after up to {PARENTS_MAX} other schedules",
             join=choice("all", "any"),
             delay_seconds=number(0, SECONDS_MAX),
+            **_IF,
         ),
         _kind(
             "on_event",
             closed(["event"], event=text(EVENT_CHARS_MAX, PATTERN), on=OUTCOME),
             "after any run of a matching event",
             delay_seconds=number(0, SECONDS_MAX),
+            **_IF,
         ),
     ],
 }
@@ -218,6 +227,7 @@ _FIELDS: Final[dict[str, Schema]] = {
         description="or `at_most_once`, without retry and fallback: recorded before the call and never repeated",
     ),
     "max_lateness_seconds": number(0, SECONDS_MAX),
+    "keep_response": {"type": "boolean", "default": False, "description": "for children that are created after it ended"},
     "group": text(GROUP_CHARS_MAX, description="schedules of one group share a partition and an order"),
     "retention_seconds": number(1, RETENTION_MS_MAX // 1000),
 }

@@ -37,7 +37,6 @@ EXPRESSION_NODES_MAX: Final = 128
 EXPRESSION_STEPS_MAX: Final = 10_000  # about 10 ms: the engine evaluates between two batches
 RETRY_WORDS_MAX: Final = 50  # of `retry.on`
 PARENT_BODY_BYTES_MAX: Final = 16 * KIB  # of an answer that is handed to children; longer ones are cut and say so
-PARENT_BODY_BYTES_REMEMBERED: Final = KIB  # of an answer that nobody waited for, for children that come later
 PARENT_RESULTS_BYTES_MAX: Final = 64 * KIB  # of all parents of one child: they ride in its row until it is called
 
 # --- time --------------------------------------------------------------------------------------------------------

@@ -88,6 +88,7 @@ class Spec(Struct, gc=False, frozen=True, array_like=True):
     dialect: str = ""  # the API it was made in, when that is not ours; it answers in it
     dialect_fields: bytes = b"{}"  # what that API shows and we have no field for
     at_most_once: bool = False  # the attempt is recorded before the call and never repeated
+    keep_response: bool = False  # the last answer stays in the row, for children that come after it
 
 
 class OpenRun(Struct, gc=False, array_like=True):
@@ -120,6 +121,7 @@ class LastRun(Struct, gc=False, frozen=True, array_like=True):
     attempts: int
     finished_ms: int
     reason: str = ""
+    answer: bytes = b""  # for children, see engine/answers.py; kept where one waits or the schedule says so
 
 
 class Awaited(Struct, gc=False, array_like=True):
@@ -129,6 +131,7 @@ class Awaited(Struct, gc=False, array_like=True):
     on: Outcome
     outcome: str | None = None  # success, failure, cancelled, skipped, unknown
     finished_ms: int = 0
+    result: bytes = b""  # what it answered, where this one asks
 
 
 class Revision(Struct, gc=False, frozen=True, array_like=True):
@@ -145,6 +148,7 @@ class Releasing(Struct, gc=False, frozen=True, array_like=True):
     outcome: str
     finished_ms: int
     after_child: str = ""
+    answer: bytes = b""
 
 
 class Row(Struct, gc=False, array_like=True):

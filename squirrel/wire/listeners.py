@@ -25,6 +25,7 @@ class Listener(Struct, frozen=True):
     event: str
     on: str
     group: str = ""
+    wants: bool = False  # it asks for the answer
 
 
 _encode = Encoder().encode

@@ -116,6 +116,10 @@ def _overlap(entry: Entry, _: Sources, problems: Problems) -> Read:
     return "overlap", read_choice(*entry, problems, ("skip", "queue", "allow"))
 
 
+def _keep_response(entry: Entry, _: Sources, problems: Problems) -> Read:
+    return "keep_response", read_bool(*entry, problems)
+
+
 def _guarantee(entry: Entry, _: Sources, problems: Problems) -> Read:
     chosen = read_choice(*entry, problems, GUARANTEES)
     return "at_most_once", None if chosen is None else chosen == "at_most_once"
@@ -136,7 +140,7 @@ def _retention(entry: Entry, _: Sources, problems: Problems) -> Read:
 _READERS: Final = {
     "event": _event, "name": _name, "description": _description, "group": _group, "message": _message,
     "metadata": _metadata, "tags": _tags, "fire_and_forget": _fire_and_forget, "fallback": _fallback,
-    "overlap": _overlap, "missed": _missed, "guarantee": _guarantee,
+    "overlap": _overlap, "missed": _missed, "guarantee": _guarantee, "keep_response": _keep_response,
     "max_lateness_seconds": _max_lateness, "retention_seconds": _retention,
 }  # fmt: skip
 ARGUMENTS: Final = {

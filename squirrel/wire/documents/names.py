@@ -34,11 +34,12 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 TOP: Final = (
     "id", "event", "name", "description", "tags", "metadata", "message", "target", "when", "retry", "fire_and_forget",
     "fallback", "overlap", "missed", "max_lateness_seconds", "group", "retention_seconds", "guarantee",
+    "keep_response",
 )  # fmt: skip
 WHEN_KINDS: Final = ("at", "in_seconds", "cron", "rrule", "every", "after", "on_event")
 WHEN: Final = (
     *WHEN_KINDS, "timezone", "join", "delay_seconds", "start", "end", "max_runs", "exclude", "if_excluded", "dst",
-    "spread_seconds",
+    "spread_seconds", "if",
 )  # fmt: skip
 RETRY: Final = (
     "max_retries", "strategy", "initial_seconds", "max_seconds", "multiplier", "jitter", "deadline_seconds", "on", "if",

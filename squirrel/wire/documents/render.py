@@ -40,6 +40,7 @@ def document_of(spec: Spec, *, redact: bool = False) -> dict[str, Any]:
         "fallback": [fallback_document(each, redact=redact) for each in spec.fallback],
         "overlap": spec.overlap,
         "missed": spec.missed,
+        "keep_response": spec.keep_response,
         "guarantee": "at_most_once" if spec.at_most_once else "at_least_once",
         "max_lateness_seconds": None if spec.max_lateness_ms is None else seconds_of(spec.max_lateness_ms),
         "group": spec.group,

@@ -11,6 +11,7 @@ from squirrel.model.ids import id_problem
 from squirrel.model.instants import format_instant
 from squirrel.model.limits import EXCLUDES_MAX, INSTANT_MS_MAX, NAME_CHARS_MAX, PARENTS_MAX, RULE_CHARS_MAX, SECONDS_MAX
 from squirrel.model.when import DstPolicy, EventMatch, Every, Parent, When
+from squirrel.wire.documents.condition import read_condition
 from squirrel.wire.documents.names import WHEN_KINDS, WHEN_NAMES, Entries, Entry, entries_of, spellings
 from squirrel.wire.documents.pattern import read_pattern
 from squirrel.wire.documents.rule import check_rule, text_refusal, zone_refusal
@@ -87,6 +88,8 @@ def _check_together(when: When, entries: Entries, now_ms: int, problems: Problem
     waits = bool(when.after) or when.on_event is not None
     if "delay_seconds" in entries and not waits and any(name in entries for name in WHEN_KINDS):
         problems.append(Problem(entries["delay_seconds"][0], "counts from a parent; use it with after or on_event"))
+    if "if" in entries and not waits and any(name in entries for name in WHEN_KINDS):
+        problems.append(Problem(entries["if"][0], "asks a parent's answer; use it with after or on_event"))
     if "join" in entries and not when.after and "after" not in entries:
         problems.append(Problem(entries["join"][0], "joins parents; use it with after"))
 
@@ -242,6 +245,10 @@ def _date_exists(text: str) -> bool:
     return True
 
 
+def _if(entry: Entry, problems: Problems) -> Read:
+    return "condition", read_condition(*entry, problems, ("parent", "parents"))
+
+
 def _dst(entry: Entry, problems: Problems) -> Read:
     entries = entries_of(entry[1], _DST_NAMES, entry[0], problems)
     gap, overlap = entries.get("gap"), entries.get("overlap")
@@ -255,6 +262,7 @@ _READERS: Final = {
     "at": _at, "in_seconds": _in_seconds, "cron": _cron, "rrule": _rrule, "every": _every, "after": _after,
     "on_event": _on_event, "timezone": _timezone, "join": _join, "delay_seconds": _delay, "start": _start, "end": _end,
     "max_runs": _max_runs, "exclude": _exclude, "if_excluded": _if_excluded, "dst": _dst, "spread_seconds": _spread,
+    "if": _if,
 }  # fmt: skip
 
 
@@ -289,6 +297,7 @@ def when_document(when: When) -> dict[str, Any]:
         shown_fields["on_event"] = {"event": when.on_event.event, "on": when.on_event.on}
     if when.after or when.on_event is not None:
         shown_fields["delay_seconds"] = when.delay_seconds
+        shown_fields |= {"if": when.condition} if when.condition else {}
     if when.start_ms is not None:
         shown_fields["start"] = format_instant(when.start_ms)
     if when.end_ms is not None:
