@@ -17,8 +17,8 @@ Record = tuple[bytes, bytes, Headers]
 
 def result_record(execution: Execution, outcome: Outcome, picked_up_ms: int, target: dict[str, Any]) -> Record:
     """(key, JSON, CloudEvents headers). `target` is `target_summary` of the execution's target."""
-    failed = outcome.state not in ("succeeded", "promised")
-    ending = "promised" if outcome.state == "promised" else "failed" if failed else "succeeded"
+    failed = outcome.state in ("failed", "gone")
+    ending = "failed" if failed else outcome.state
     value = encode_public(
         Result(
             run=execution.run,

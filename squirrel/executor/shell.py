@@ -7,19 +7,18 @@ ids. What is held, waiting or not yet taken when a partition goes is simply not 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from collections.abc import Sequence
+from typing import Any, Final
 
-from squirrel.executor.callers import Callers, host_of
+from squirrel.executor.callers import host_of
 from squirrel.executor.holding import Holding
 from squirrel.executor.partition import Call, Partition, resume
+from squirrel.executor.parts import Counters, ExecutorParts, Membership
 from squirrel.executor.promising import completion_token, too_old
-from squirrel.executor.reporting import Append, Reporter
+from squirrel.executor.reporting import Reporter
 from squirrel.executor.results import attempt_id, result_record
 from squirrel.executor.rules import judged
 from squirrel.executor.window import Window
-from squirrel.model.clock import Clock
 from squirrel.model.limits import HELD_EXECUTIONS_MAX, MIB, PAYLOAD_BYTES_MAX
 from squirrel.model.target import Target
 from squirrel.wire.attempt import Attempt, Outcome
@@ -35,50 +34,6 @@ HELD_BYTES_MAX: Final = 128 * MIB  # executions and unreported answers in this p
 TARGETS_KNOWN_MAX: Final = 4096
 
 assert HELD_BYTES_MAX > 64 * PAYLOAD_BYTES_MAX, "a good number of the largest payloads fit"
-
-
-class Membership(Protocol):
-    """What the executor needs of its consumer group: a `LaneApp`."""
-
-    rebalancing: bool
-
-    def mark(self, topic: str, partition: int, next_offset: int, metadata: str = "") -> None: ...
-
-    async def commit_now(self, topic: str, partition: int) -> bool: ...
-
-    async def committed(self, topic: str, partition: int) -> Any: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExecutorParts:
-    """What an executor is made of. `reported(partition, offset)`: attempts whose results stand at or behind that offset."""
-
-    clock: Clock
-    callers: Callers
-    append: Append
-    reported: Callable[[int, int], Awaitable[Sequence[str]]]
-    executions: str
-    results: str
-    refused: str
-    refused_partitions: int
-    window: int
-    window_per_host: int
-    signing_keys: tuple[bytes, ...]
-    completion_key: bytes | None  # of the tokens of asynchronous targets; None: they get none
-    crash: Callable[[BaseException], None]
-    log: Any
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the executor of this process has done since it started."""
-
-    calls: int = 0
-    calls_failed: int = 0
-    repeats_dropped: int = 0
-    stale_epochs_dropped: int = 0
-    poison: int = 0
-    skipped: int = 0  # finished before, as the commit's metadata or the results said
 
 
 class Executor:
@@ -122,6 +77,7 @@ class Executor:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        await self.parts.circuits.close()
         await self.parts.callers.close()
 
     def values(self) -> dict[str, float]:
@@ -136,6 +92,7 @@ class Executor:
             "stale_epochs_dropped": counters.stale_epochs_dropped,
             "poison": counters.poison,
             "partitions": len(self.partitions),
+            **self.parts.circuits.values(),
         }
 
     # --- partitions ------------------------------------------------------------------------------------------------
@@ -266,7 +223,7 @@ class Executor:
 
     def _due(self, call: Call) -> None:
         """Its millisecond has come."""
-        if not self._may_start(call):
+        if not self._may_start(call) or self._is_put_off(call):
             return
         if self._window.enter(call.host, call):
             self._spawn(self._run(call))
@@ -281,11 +238,23 @@ class Executor:
             return False
         return True
 
+    def _is_put_off(self, call: Call) -> bool:
+        """Its host's circuit is open: the attempt ends here, without a place in the window."""
+        outcome = self.parts.circuits.refusal(call)
+        if outcome is None:
+            return False
+        call.partition.begin()
+        record = result_record(call.execution, outcome, call.picked_up_ms, call.summary)
+        self._reporter.add(call.partition.number, call, record)
+        return True
+
     async def _run(self, first: Call) -> None:
         """One place of the window: its call, then the next one whose turn it is, until nobody waits."""
         call: Call | None = first
         while call is not None:
-            if self._may_start(call) and (call.execution.not_after_ms is None or await self._claim(call)):
+            # The circuit may have opened while it waited for its place.
+            ready = self._may_start(call) and not self._is_put_off(call)
+            if ready and (call.execution.not_after_ms is None or await self._claim(call)):
                 await self._call(call)
             # A place stays taken while too many results wait for Kafka: in flight and unreported together are the window,
             # and no more than that is ever called again after a crash.
@@ -318,6 +287,7 @@ class Executor:
             outcome = too_old(self.parts.clock.now_ms())
         else:
             outcome = await self._outcome(execution)
+            self.parts.circuits.took(call, outcome)
         self.counters.calls += 1
         if outcome.state not in ("succeeded", "promised"):
             self.counters.calls_failed += 1

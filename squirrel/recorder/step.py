@@ -28,7 +28,7 @@ Kind = Literal["results", "completions", "dead-letters"]
 Noun = AttemptRecord | CompletionRecord | DeadLetterRecord | LetterMark
 NAME_CHARS_MAX: Final = 1024  # of run, schedule, namespace, event: keys of the stores; far above what our doors let in
 INT32_MAX: Final = 2**31 - 1  # attempt numbers and statuses are that wide in every store
-_ATTEMPT_STATES: Final = frozenset({"succeeded", "failed", "sent", "promised"})
+_ATTEMPT_STATES: Final = frozenset({"succeeded", "failed", "sent", "promised", "deferred"})
 _NO_ERROR: Final = AttemptError("", "")
 
 

@@ -67,6 +67,8 @@ class Settings(BaseModel):
     refused_ports: str = Field(pattern=r"^[0-9, ]*$")
     webhook_secrets: SecretStr
     encryption_keys: SecretStr
+    disable_after_days: float = Field(ge=0, le=365)
+    notify: SecretStr
     window: int = Field(ge=1, le=100_000)
     window_per_host: int = Field(ge=1, le=100_000)
     emit_ahead_ms: int = Field(ge=0, le=10_000)

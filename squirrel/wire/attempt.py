@@ -46,7 +46,7 @@ class Attempt(Struct, frozen=True):
 class Outcome(Struct, frozen=True):
     """How one attempt ended. `retryable` False with state failed: no repeat can mend it. Times are epoch milliseconds."""
 
-    state: Literal["succeeded", "failed", "gone", "promised"]
+    state: Literal["succeeded", "failed", "gone", "promised", "deferred"]  # deferred: not called, and put back
     started_ms: int
     finished_ms: int
     status: int | None = None

@@ -40,7 +40,7 @@ class Result(Struct, gc=False, frozen=True, omit_defaults=True):
     started: str
     finished: str
     attempt: int
-    state: str  # succeeded, failed, sent, promised
+    state: str  # succeeded, failed, sent, promised, deferred
     target: dict[str, Any]
     status: int | None = None
     headers: dict[str, str] = {}

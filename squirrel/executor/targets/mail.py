@@ -31,7 +31,7 @@ async def send(config: EmailConfig, attempt: Attempt, network: Network) -> Reply
     await session.ask("DATA", 354)
     code, text = await session.data(letter_of(config, attempt, network.now_ms))
     session.write("QUIT\r\n")
-    return Reply(code, {}, text.encode())
+    return Reply(None, {}, f"{code} {text}".encode())
 
 
 def letter_of(config: EmailConfig, attempt: Attempt, now_ms: int) -> bytes:
@@ -86,9 +86,8 @@ class _Session:
         code, lines = await self.answer()
         if code not in wanted:
             said = " ".join(lines)[:200]
-            raise CallFailed(
-                "status", f"the mail server answered {code} to {what}: {said}", retryable=code < 500, reply=Reply(code)
-            )
+            # No status: a 5xx of SMTP is about this letter and not, as HTTP's, about the server.
+            raise CallFailed("status", f"the mail server answered {code} to {what}: {said}", retryable=code < 500)
         return lines
 
     async def data(self, letter: bytes) -> tuple[int, str]:

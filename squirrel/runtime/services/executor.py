@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from functools import partial
 from urllib.parse import urlsplit
 
 from squirrel.executor.callers import Callers
+from squirrel.executor.circuits import Circuits, write_definition
 from squirrel.executor.guard import Guard, GuardPolicy
 from squirrel.executor.network import Ways
+from squirrel.executor.notices import Notices
+from squirrel.executor.parts import ExecutorParts
 from squirrel.executor.reported import ReportedAttempts
 from squirrel.executor.secrets import Secrets
-from squirrel.executor.shell import Executor, ExecutorParts
+from squirrel.executor.shell import Executor
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.executor.targets.kafka import KafkaCaller, Refuses
 from squirrel.executor.targets.plugin import PluginCaller
@@ -26,6 +30,7 @@ from squirrel.runtime.service import Context
 from squirrel.runtime.services.parts import (
     definitions_of,
     group_of,
+    notify_targets,
     stop_all,
     target_policy,
     topics_of,
@@ -36,7 +41,7 @@ from squirrel.runtime.services.parts import (
 from squirrel.runtime.settings import Settings
 from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
-from squirrel.wire.target_types.registry import installed_types
+from squirrel.wire.target_types.registry import installed_notifiers
 from squirrel.wire.topics import Topics
 
 # A full executor holds its lane back until calls end, and calls may take an hour: that is no lane that stands still.
@@ -59,6 +64,15 @@ class ExecutorService:
             Secrets(vault_of(settings), self.definitions, context.clock),
             KafkaCaller(settings.kafka, f"{name}-targets", context.clock, refuses_of(topics)),
         )
+        notices = Notices(callers, notify_targets(settings), context.clock, context.log)
+        circuits = Circuits(
+            context.clock,
+            self.definitions,
+            partial(write_definition, self.writer.append, topics.definitions),
+            notices.tell,
+            round(settings.disable_after_days * 86_400_000),
+        )
+        context.door.answer_asks(circuits.answer)
         self.executor = Executor(
             ExecutorParts(
                 clock=context.clock,
@@ -72,6 +86,7 @@ class ExecutorService:
                 window=settings.window,
                 window_per_host=settings.window_per_host,
                 signing_keys=_signing_keys(settings),
+                circuits=circuits,
                 completion_key=completion_key(settings.completions()),
                 crash=context.crash,
                 log=context.log,
@@ -132,7 +147,7 @@ def callers_of(guard: Guard, clock: Clock, secrets: Secrets, kafka: KafkaCaller)
     ways = Ways(guard, Tokens(clock), ssl.create_default_context())
     http = HttpCaller(guard, clock, ways.tls)
     secured = SecuredHttp(http, lambda tls: HttpCaller(guard, clock, tls), secrets, ways, clock)
-    return Callers(http, secured, kafka, PluginCaller(installed_types(), ways, secrets, clock))
+    return Callers(http, secured, kafka, PluginCaller(installed_notifiers(), ways, secrets, clock))
 
 
 def guard_policy(context: Context) -> GuardPolicy:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from squirrel.model.addresses import parse_host_patterns, parse_networks
-from squirrel.model.errors import Refused, SettingsError
+from squirrel.model.errors import Problem, Refused, SettingsError
 from squirrel.model.namespace_rules import parse_namespace_rules
+from squirrel.model.target import Target
 from squirrel.runtime.service import Context
 from squirrel.runtime.settings import Settings
 from squirrel.streams.tail import DefinitionsTail
 from squirrel.streams.watchdog import LANE_SECONDS_MAX, Watchdog
 from squirrel.streams.writer import BatchWriter
 from squirrel.wire.documents import TargetPolicy
+from squirrel.wire.documents.plugin_target import parse_plugin
+from squirrel.wire.documents.target import parse_target_object
+from squirrel.wire.target_types.registry import installed_notifiers, installed_types
 from squirrel.wire.topics import Topics
 from squirrel.wire.vault import Vault, parse_keys
 
@@ -55,6 +62,34 @@ def vault_of(settings: Settings) -> Vault:
         return Vault(parse_keys(settings.keys()))
     except Refused as refused:
         raise SettingsError(str(refused)) from None
+
+
+def notify_targets(settings: Settings) -> tuple[Target, ...]:
+    """Where notifications go: a JSON list of targets, those of `squirrel.notifiers` too. Raises SettingsError."""
+    text = settings.notify.get_secret_value().strip()
+    if not text:
+        return ()
+    problems: list[Problem] = []
+    made: list[Target | None] = []
+    try:
+        given = json.loads(text)
+    except ValueError:
+        given = None
+    if not isinstance(given, list):
+        raise SettingsError('notify must be a JSON list of targets, such as [{"type": "slack", "url": "https://..."}]')
+    # Secrets stand in the setting itself, or by name in the namespace default; nothing of this is stored.
+    policy = replace(target_policy(settings), vault=None, namespace="default")
+    for index, each in enumerate(given):
+        field, kind = f"notify[{index}]", each.get("type") if isinstance(each, dict) else None
+        found = None if installed_types().get(kind) else installed_notifiers().get(kind)
+        if found is not None:
+            entries = {name: (f"{field}.{name}", value) for name, value in each.items()}
+            made.append(parse_plugin(found, entries, field, policy, problems, None))
+        else:
+            made.append(parse_target_object(field, each, policy, problems))
+    if problems:
+        raise SettingsError("; ".join(f"{problem.field}: {problem.reason}" for problem in problems))
+    return tuple(target for target in made if target is not None)
 
 
 def watchdog_of(
