@@ -10,9 +10,9 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from standardwebhooks import Webhook
 
 from squirrel.model.target import HttpTarget, KafkaTarget, PluginTarget
+from squirrel.testing import Line, Received, Target, answer, no_answer
 from squirrel.wire.public import decode_refused
 from tests.eventually import eventually
-from tests.misbehaving import Line, Received, Target, answer, no_answer
 from tests.system.executor.conftest import World
 
 

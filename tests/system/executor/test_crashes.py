@@ -11,9 +11,9 @@ from collections.abc import AsyncIterator
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from squirrel.testing import Line, Received, Target, answer
 from squirrel.wire.public import decode_result
 from tests.eventually import eventually
-from tests.misbehaving import Line, Received, Target, answer
 from tests.system.executor.conftest import PARTITIONS, SESSION_SECONDS, World
 
 ALL = 3000

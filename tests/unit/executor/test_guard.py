@@ -15,7 +15,7 @@ from squirrel.executor.dial import dial
 from squirrel.executor.guard import ADDRESSES_MAX, NAME_FRESH_S, Failure, Guard, GuardPolicy, Resolve
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.model.addresses import normalise_url, parse_host_patterns, parse_networks
-from tests.misbehaving import Target, answer
+from squirrel.testing import Target, answer
 from tests.unit.executor.conftest import SetClock, attempt_at
 
 LOOPBACK = parse_networks("127.0.0.0/8,::1/128")

@@ -11,7 +11,7 @@ import pytest
 
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.model.limits import RESPONSE_BYTES_KEPT_MAX
-from tests.misbehaving import Behaviour, Target, answer, drip, endless, half_close, no_answer, raw
+from squirrel.testing import Behaviour, Target, answer, drip, endless, half_close, no_answer, raw
 from tests.unit.executor.conftest import attempt_at
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -13,7 +13,7 @@ import pytest
 from squirrel.executor.guard import Guard
 from squirrel.executor.targets.http import HttpCaller
 from squirrel.model.limits import RESPONSE_BYTES_KEPT_MAX, RESPONSE_BYTES_READ_MAX
-from tests.misbehaving import Line, Received, Target, answer, close_on_receipt, close_when_idle, no_answer, raw, reset
+from squirrel.testing import Line, Received, Target, answer, close_on_receipt, close_when_idle, no_answer, raw, reset
 from tests.unit.executor.conftest import RUN, SetClock, attempt_at
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
