@@ -90,20 +90,24 @@ class Work:
     refusals: list[Refusal] = field(default_factory=list)
     definitions: dict[str, bytes | None] = field(default_factory=dict)  # records that every process follows
     outcomes: dict[int, Decided] = field(default_factory=dict)  # by offset of the command
+    newest: Entry = field(default_factory=lambda: Entry(None))  # the one that was asked for last: most likely put next
     replays: int = 0  # commands and results that had been applied before
 
     def load(self, key: bytes, row: Row | None) -> None:
         """Put a row that was read from the store (None: there is none) into the working set."""
-        self.entries[key] = Entry(row)
+        self.entries[key] = self.newest = Entry(row)
 
     def row(self, namespace: str, schedule_id: str) -> Row | None:
         """The row as this step has left it so far. The shell has loaded every key that the batch names."""
-        return self.entries[s_key(namespace, schedule_id)].row
+        self.newest = entry = self.entries[s_key(namespace, schedule_id)]
+        return entry.row
 
     def put(self, row: Row) -> None:
         """The row changed (or is new)."""
-        entry = self.entries[s_key(row.namespace, row.id)]
-        entry.row = row
+        entry = self.newest
+        if entry.row is not row:
+            entry = self.entries[s_key(row.namespace, row.id)]
+            entry.row = row
         entry.touched = True
         row.epoch = self.epoch
 

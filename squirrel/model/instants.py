@@ -48,6 +48,7 @@ def _second_text(epoch_second: int) -> str:
     return (_EPOCH + timedelta(seconds=epoch_second)).strftime("%Y-%m-%dT%H:%M:%S")
 
 
+@lru_cache(maxsize=1024)  # a run's slot and due are one instant, and thousands share it
 def format_instant(instant_ms: int) -> str:
     """Epoch ms -> `2027-02-01T10:00:00.000Z`: UTC, always three digits."""
     second, millisecond = divmod(instant_ms, 1000)

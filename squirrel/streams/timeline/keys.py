@@ -137,7 +137,7 @@ def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
     schedule_id = head.id.encode()
     keys = []
     if wake_ms is not None:
-        keys.append(b"D%b%b\0%b" % (_DUE(wake_ms if wake_ms > 0 else 0), namespace.encode(), schedule_id))
+        keys.append(d_key(wake_ms, namespace, head.id))
     if state is State.UNKNOWN:
         return keys
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
@@ -153,26 +153,30 @@ def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
 
 def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
     """(keys to remove, keys to add) when a row of that shape became `row`. Most steps move it and open or close a run."""
-    after = shape_of(row)
-    if before[1:4] == after[1:4] and after[1] is not State.UNKNOWN:
-        old = [] if before[0] is None else [d_key(before[0], row.namespace, row.id)]
-        new = [] if after[0] is None else [d_key(after[0], row.namespace, row.id)]
-        if old == new:
+    wake_ms, state, event, tags, runs = before
+    if state is not row.state or event != row.event or tags != row.tags or state is State.UNKNOWN:
+        old, new = keys_of_shape(row, before), derived_keys(row)
+        return [key for key in old if key not in new], [key for key in new if key not in old]
+    old, new = [], []
+    if wake_ms != row.wake_ms:
+        if wake_ms is not None:
+            old.append(d_key(wake_ms, row.namespace, row.id))
+        if row.wake_ms is not None:
+            new.append(d_key(row.wake_ms, row.namespace, row.id))
+        if old == new:  # two instants before 1970 stand at the same place
             old, new = [], []
-        if before[4] != after[4]:
-            old += [run_key(row, run) for run in before[4] if run not in after[4]]
-            new += [run_key(row, run) for run in after[4] if run not in before[4]]
-        return old, new
-    old, new = keys_of_shape(row, before), keys_of_shape(row, after)
-    return [key for key in old if key not in new], [key for key in new if key not in old]
+    if runs or row.runs:
+        open_now = [run.id for run in row.runs]
+        old += [run_key(row, run) for run in runs if run not in open_now]
+        new += [run_key(row, run) for run in open_now if run not in runs]
+    return old, new
 
 
 def run_key(head: RowHead | Row, run: str) -> bytes:
     """Where an open run is found by its id. Not cached: a run id is used once."""
-    return b"X%b\0%b%b\0%b%b" % (
-        head.namespace.encode(),
-        RUN_KIND,
-        run.encode(),
-        _DUE(_INVERTED_MAX - head.created_ms),
-        head.id.encode(),
-    )
+    return _run_prefix(head.namespace) + run.encode() + b"\0" + _DUE(_INVERTED_MAX - head.created_ms) + head.id.encode()
+
+
+@lru_cache(maxsize=1024)
+def _run_prefix(namespace: str) -> bytes:
+    return b"X%b\0%b" % (namespace.encode(), RUN_KIND)
