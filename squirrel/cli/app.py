@@ -8,6 +8,7 @@ from cyclopts import App
 
 from squirrel.cli import (
     apply,
+    audit,
     changing,
     completion,
     definitions,
@@ -31,7 +32,7 @@ from squirrel.cli import (
 GROUPS = (
     *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
     *(transfer, live, listen),
-    *(profiles, completion, services, topics, settings),
+    *(audit, profiles, completion, services, topics, settings),
 )
 
 

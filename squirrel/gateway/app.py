@@ -16,6 +16,8 @@ from starlette.responses import Response
 
 from squirrel.gateway.access import Access
 from squirrel.gateway.api_table import Handlers, operations_of
+from squirrel.gateway.audit_calls import AuditCalls
+from squirrel.gateway.audit_trail import AuditTrail
 from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
 from squirrel.gateway.compat.openapi import rrule_yaml
@@ -40,6 +42,7 @@ from squirrel.gateway.repair import Repair
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
+from squirrel.gateway.target_calls import TargetCalls
 from squirrel.gateway.templates import TemplateBook
 from squirrel.gateway.writes import Writes
 from squirrel.model.completion_token import completion_key
@@ -56,6 +59,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     definitions = CommandLog(partial(writer.append, settings.definitions_topic), settings.write_seconds)
     letters = CommandLog(partial(writer.append, settings.dead_letters_topic), settings.write_seconds)
     kept = CommandLog(partial(writer.append, settings.operations_topic), settings.write_seconds)
+    audit = _audit_trail(deps, writer)
     link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds)
     parts = _parts(deps, link, commands)
     meters = Meters(deps.registry, commands, link)
@@ -70,6 +74,8 @@ def create_app(deps: GatewayDeps) -> FastAPI:
             await repair.close()
             await planning.close()
             await asyncio.gather(*(each.close() for each in (commands, definitions, letters, kept)))
+            if audit is not None:
+                await audit.close()
             await link.close()
             await writer.close()
 
@@ -85,6 +91,8 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         *planning.operations(),
         *delivery_operations(completing),
         *repair.operations(),
+        *TargetCalls(deps, definitions).operations(),
+        *AuditCalls(deps.audit_source).operations(),
     ]
     app = FastAPI(
         title="Squirrel",
@@ -105,6 +113,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         monotonic=deps.clock.monotonic,
         answered=meters.answered,
         requests_max=settings.requests_max,
+        audit=audit,
     )
     if settings.allowed_origins:
         app.add_middleware(
@@ -115,6 +124,15 @@ def create_app(deps: GatewayDeps) -> FastAPI:
             expose_headers=["ETag", "Location", "Retry-After"],
         )
     return app
+
+
+def _audit_trail(deps: GatewayDeps, writer: KafkaWriter) -> AuditTrail | None:
+    """The chain of this process, under a name that no other process has."""
+    settings = deps.settings
+    if not settings.audit:
+        return None
+    append = partial(writer.append, settings.audit_topic)
+    return AuditTrail(append, deps.clock, deps.new_id(), settings.partitions, settings.audit_key.encode())
 
 
 def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:

@@ -16,6 +16,7 @@ import msgspec
 from msgspec.structs import replace
 from starlette.responses import Response
 
+from squirrel.gateway.audit_notes import OPERATION
 from squirrel.gateway.bulk_body import Bulk, parse_bulk
 from squirrel.gateway.call import Call
 from squirrel.gateway.listing import list_rows
@@ -93,6 +94,7 @@ class BulkOperations:
         parts = self._parts
         running = Running(parts.new_id(), call.namespace, bulk.action, bulk.dry_run, parts.clock.now_ms())
         if bulk.dry_run:
+            call.scope.pop(OPERATION, None)  # nothing is changed
             await self._run(running, bulk)
             if running.state == "failed":
                 raise Unavailable(running.reason, 1)

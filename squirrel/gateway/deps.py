@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 
+from squirrel.gateway.audit_calls import AuditSource
 from squirrel.gateway.kafka_writer import Writer
 from squirrel.gateway.limits import OUTCOME_SECONDS_MAX, REQUESTS_IN_FLIGHT_MAX, WRITE_SECONDS_MAX
 from squirrel.gateway.owner_link import Directory
@@ -28,6 +29,9 @@ class GatewaySettings:
     completions_topic: str = "squirrel.completions"
     dead_letters_topic: str = "squirrel.dead-letters"
     operations_topic: str = "squirrel.operations"
+    audit_topic: str = "squirrel.audit"
+    audit: bool = True  # a record for each changing call
+    audit_key: str = field(default="", repr=False)  # of the records' hashes; empty: a plain hash
     link_token: str = field(default="", repr=False)  # what the owners' internal HTTP asks for
     api_token: str | None = field(default=None, repr=False)  # None: everyone may call
     completion_secret: str = field(default="", repr=False)  # of the tokens of asynchronous targets
@@ -56,6 +60,8 @@ class GatewayDeps:
     directory: Directory
     definitions: Definitions
     history: History
+    executors: Directory | None = None  # who the executors are; None: their breakers are not asked for
     new_live_source: Callable[[], LiveSource] | None = None  # of results and completions; None: no live stream
     operations: Definitions | None = None  # the operations topic, followed; None: only single repairs
+    audit_source: AuditSource | None = None  # the audit topic, read backwards; None: not shown here
     registry: CollectorRegistry = field(default_factory=CollectorRegistry)

@@ -14,6 +14,8 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from squirrel.gateway.access import Access, takes_token
+from squirrel.gateway.audit_notes import NOTES, OPERATION, Notes
+from squirrel.gateway.audit_trail import AuditTrail
 from squirrel.gateway.limits import (
     BODIES_BYTES_MAX,
     DRAIN_BYTES_MAX,
@@ -48,12 +50,14 @@ class Door:
         monotonic: Callable[[], float],
         answered: Callable[[str, int, float], None],
         requests_max: int = REQUESTS_IN_FLIGHT_MAX,
+        audit: AuditTrail | None = None,
     ) -> None:
         self._app = app
         self._access = access
         self._monotonic = monotonic
         self._answered = answered
         self._requests_max = requests_max
+        self._audit = audit
         self._in_flight = 0
         self._body_bytes = 0
 
@@ -61,7 +65,9 @@ class Door:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(send)
+        notes = Notes() if self._audit is not None and scope["method"] in _WITH_BODY else None
+        exchange = _Exchange(scope, send, self._audit, notes)
+        noting = NOTES.set(notes)
         began = self._monotonic()
         self._in_flight += 1
         held = 0
@@ -80,6 +86,7 @@ class Door:
             log.exception("%s %s failed", scope["method"], scope["path"])
             await exchange.answer(scope, Answered("internal", "the fault is ours and is in the gateway's log"))
         finally:
+            NOTES.reset(noting)
             self._in_flight -= 1
             self._body_bytes -= held
             self._answered(scope["method"], exchange.status, self._monotonic() - began)
@@ -100,6 +107,8 @@ class Door:
             self._access.check(scope["path"], headers.get(b"authorization"))
         if self._in_flight > self._requests_max and scope["path"] not in _PROBES:
             raise _busy(f"{self._requests_max} calls are under way, which is this gateway's limit")
+        if self._audit is not None and self._audit.is_full and scope["method"] in _WITH_BODY:
+            raise _busy("Kafka takes no audit records, and no change is made without one")
         return headers
 
     async def _read_body(self, scope: Scope, headers: dict[bytes, bytes], receive: Receive) -> bytes:
@@ -170,12 +179,15 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 class _Exchange:
-    """The answer's way out: remembers its status, and whether it has begun."""
+    """The answer's way out: remembers its status, and whether it has begun. A change is on record before its answer is."""
 
-    __slots__ = ("_send", "started", "status")
+    __slots__ = ("_audit", "_notes", "_scope", "_send", "started", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, scope: Scope, send: Send, audit: AuditTrail | None, notes: Notes | None) -> None:
+        self._scope = scope
         self._send = send
+        self._audit = audit
+        self._notes = notes
         self.status = 0
         self.started = False
 
@@ -183,6 +195,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.started = True
+            if self._notes is not None and self._audit is not None and OPERATION in self._scope:
+                await self._audit.record(self._scope, self._notes, self.status, dict(message.get("headers", ())))
         await self._send(message)
 
     async def answer(self, scope: Scope, problem: Answered) -> None:

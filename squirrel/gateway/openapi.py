@@ -14,6 +14,7 @@ from squirrel.gateway.planning_schemas import PLANNING, PLANNING_PATHS
 from squirrel.gateway.problems import MEDIA_TYPE
 from squirrel.gateway.repair_schemas import REPAIR
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
+from squirrel.gateway.target_schemas import TARGETS
 from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -21,6 +22,7 @@ _PATH_SCHEMAS: Final = {
     "id": text(ID_CHARS_MAX, ID, examples=["invoice-42"]),
     "run": {"type": "string", "pattern": "^run_[0-9a-f]{32}$"},
     "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["invoice.*"]),
+    "breaker": text(300, r"^[a-z_]+:[A-Za-z0-9.:_-]+$", examples=["https:hooks.example.com"]),
     **PLANNING_PATHS,
 }
 HEADERS: Final[dict[str, dict[str, Any]]] = {
@@ -76,7 +78,7 @@ def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]
         ],
         "paths": paths | paths_of(),
         "components": {
-            "schemas": {**SENT, **RECEIVED, **PLANNING, **REPAIR},
+            "schemas": {**SENT, **RECEIVED, **PLANNING, **REPAIR, **TARGETS},
             "parameters": HEADERS,
             "responses": {_problem_name(status): _problem(status) for status in _PROBLEMS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
@@ -88,7 +90,7 @@ def _operation(operation: Operation) -> dict[str, Any]:
     problems = [status for status in _PROBLEMS if status in operation.responses or status in _implied(operation)]
     answers = {status: answer for status, answer in operation.responses.items() if status not in _PROBLEMS or answer}
     made: dict[str, Any] = {
-        "operationId": operation.handler.__qualname__.replace(".", "_"),
+        "operationId": operation.name,
         "summary": operation.summary,
         "tags": [operation.tag],
         "parameters": _parameters(operation),

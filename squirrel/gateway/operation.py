@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
+from squirrel.gateway.audit_notes import OPERATION
 from squirrel.gateway.call import Call
 from squirrel.gateway.problems import Answered, of_refused, of_unavailable
 from squirrel.model.errors import Refused, Unavailable
@@ -21,6 +22,7 @@ from squirrel.model.ids import VERBS
 
 Handler = Callable[[Call], Awaitable[Response]]
 _SEGMENT_END: Final = "}"
+_ASKING: Final = ("preview", ":preview-resume", ":heartbeat")  # POSTs that change nothing, or too often
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,16 @@ class Operation:
     body: dict[str, Any] | None = None  # the request body object
     responses: Mapping[int, dict[str, Any]] = field(default_factory=dict)
     hidden: bool = False  # served, but not in the document
+
+    @property
+    def name(self) -> str:
+        """The operationId of the document."""
+        return self.handler.__qualname__.replace(".", "_")
+
+    @property
+    def changes(self) -> bool:
+        """Whether a call of it leaves an audit record."""
+        return self.method not in ("GET", "HEAD") and not self.path.endswith(_ASKING)
 
     @property
     def base(self) -> tuple[str, str]:
@@ -58,6 +70,8 @@ class Endpoint:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             operation, path = self._pick(scope["method"], scope["path_params"])
+            if operation.changes:
+                scope[OPERATION] = operation.name
             response = await operation.handler(Call(scope, path, operation.query))
         except Answered as problem:
             response = problem.response()

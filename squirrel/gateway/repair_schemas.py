@@ -59,6 +59,7 @@ REPAIR: Final[dict[str, Schema]] = {
     "Reopen": closed([], reason=_REASON),
     "DeadLetter": _LETTER,
     "DeadLetterPage": _page(_LETTER),
+    "AuditPage": _page({"type": "object", "required": ["at", "operation", "outcome", "status", "writer", "seq"]}),
     "OperationPage": _page({"type": "object"}),
 }
 EXAMPLE: Final[dict[str, Any]] = {"filter": {"state": "failed", "event": "email.*"}, "rate": 50, "dry_run": True}

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from squirrel.gateway.actor import actor_of
+from squirrel.gateway.audit_notes import OPERATION
 from squirrel.gateway.bulk import LOCATION, BulkOperations
 from squirrel.gateway.call import Call
 from squirrel.gateway.problems import Answered
@@ -104,6 +105,7 @@ class Sweeps:
         asked = parse_sweep(call.body, action, source)
         operation = self._new(call, asked)
         if asked.dry_run:
+            call.scope.pop(OPERATION, None)  # nothing is changed
             matched, is_all = await count(self._parts, operation, COUNT_ITEMS_MAX)
             counted = replace(
                 operation,

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from squirrel.gateway.audit_notes import NOTES
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.producing import CommandLog
 from squirrel.model.errors import Unavailable
@@ -40,8 +41,14 @@ class Writes:
         partition = orders[0].partition
         records = [(order.command.id.encode(), encode_command(order.command), ()) for order in orders]
         last = await self._log.write(partition, records)
-        if not wait:
-            return [None] * len(orders)
+        outcomes: list[Decided | None] = [None] * len(orders)
+        if wait:
+            outcomes = await self._outcomes(partition, orders, last)
+        if (notes := NOTES.get()) is not None:
+            notes.touched([order.command.id for order in orders], outcomes)
+        return outcomes
+
+    async def _outcomes(self, partition: int, orders: Sequence[Order], last: int) -> list[Decided | None]:
         first = last - len(orders) + 1
         timeout_ms = int(self._link.answer_seconds * 1000)
         asks = [Await(partition, first + index, timeout_ms) for index in range(len(orders))]

@@ -60,6 +60,8 @@ class Settings(BaseModel):
     port: int = Field(ge=0, le=65_535)
     api_token: SecretStr
     allowed_origins: str
+    audit: bool
+    audit_key: SecretStr
     rest_concurrency: int = Field(ge=1)
     allowed_target_hosts: str
     targets_allow_cidrs: str

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from squirrel.gateway.audit_notes import OPERATION
 from squirrel.gateway.call import QUERY_PARAMETERS_MAX, Call
 from squirrel.gateway.problems import Answered, of_refused, of_unavailable
 from squirrel.model.errors import Refused, SquirrelError, Unavailable
@@ -94,6 +95,8 @@ class ForeignEndpoint:
         if handler is None:
             response = self._seed.no_method()
         else:
+            if method not in ("GET", "HEAD"):
+                scope[OPERATION] = f"{self._seed.name}_{handler.__name__}"
             response = await answered(self._seed, handler, scope)
         await response(scope, receive, send)
 

@@ -29,6 +29,7 @@ from squirrel.stores.history import HistoryUnavailable
 from squirrel.stores.open import open_history
 from squirrel.streams.assignor import OwnerDirectory
 from squirrel.streams.live_tail import LiveTail
+from squirrel.streams.topic_pages import TopicPages
 
 BACKLOG = 2048
 
@@ -51,7 +52,9 @@ class GatewayService:
         self.context = context
         self.definitions = definitions_of(context)
         self.operations = operations_of(context)
+        self.audit = TopicPages(settings.kafka, topics.audit, client_id=settings.worker_name(context.name))
         self.directory = OwnerDirectory(settings.kafka, group_of(settings, "engine"))
+        self.executors = OwnerDirectory(settings.kafka, group_of(settings, "executor"))
         self.history = open_history(settings.history_url())
         deps = GatewayDeps(
             clock=context.clock,
@@ -64,6 +67,9 @@ class GatewayService:
                 completions_topic=topics.completions,
                 dead_letters_topic=topics.dead_letters,
                 operations_topic=topics.operations,
+                audit_topic=topics.audit,
+                audit=settings.audit,
+                audit_key=settings.audit_key.get_secret_value(),
                 link_token=settings.internal_token.get_secret_value(),
                 api_token=settings.api_token.get_secret_value() or None,
                 completion_secret=settings.completions(),
@@ -83,6 +89,8 @@ class GatewayService:
             definitions=self.definitions,
             history=self.history,
             operations=self.operations,
+            audit_source=self.audit,
+            executors=self.executors,
             new_live_source=lambda: LiveTail(
                 settings.kafka, (topics.results, topics.completions), client_id=settings.worker_name(context.name)
             ),
@@ -114,7 +122,14 @@ class GatewayService:
             self.app.state.end_streams(b": the gateway is stopping; connect again\n\n")
             self.server.should_exit = True
             await asyncio.wait({self._serving})
-        await stop_all(self.definitions.stop, self.operations.stop, self.history.close, self.directory.close)
+        await stop_all(
+            self.definitions.stop,
+            self.operations.stop,
+            self.audit.stop,
+            self.history.close,
+            self.directory.close,
+            self.executors.close,
+        )
 
     def ready(self) -> str | None:
         """The REST port's own /readyz looks through the whole chain; this one says whether it is served."""

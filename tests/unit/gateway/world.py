@@ -55,6 +55,7 @@ TOPICS = TopicNames(
 DEFINITIONS = TOPICS.definitions
 OPERATIONS = "operations"
 DEAD_LETTERS = "dead-letters"
+AUDIT = "squirrel.audit"
 TOKEN = "between-services"
 HOOK = {"type": "http", "url": "https://hooks.example.com/hook"}
 
@@ -154,6 +155,24 @@ class MemoryDefinitions:
         """At once."""
 
 
+class MemoryPages:
+    """The audit topic as `TopicPages` reads it."""
+
+    def __init__(self, log: MemoryLog) -> None:
+        self._log = log
+
+    async def backwards(self, below: Mapping[int, int] | None) -> AsyncIterator[tuple[int, int, int, bytes]]:
+        found = [
+            (offset, partition, offset, value or b"")
+            for (topic, partition), kept in self._log.records.items()
+            if topic == AUDIT
+            for offset, (_, value, _) in enumerate(kept)
+            if below is None or offset < below.get(partition, 0)
+        ]
+        for each in sorted(found, reverse=True):
+            yield each
+
+
 class SetDirectory:
     """Who owns what, as a test puts it; counts how often it was asked."""
 
@@ -238,6 +257,7 @@ class World:
             definitions=self.definitions,
             history=self.history,
             operations=self.operations,
+            audit_source=MemoryPages(self.log),
         )
 
     async def answer(self, request: web.Request) -> web.Response:

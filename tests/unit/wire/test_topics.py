@@ -11,6 +11,7 @@ import pytest
 from squirrel.intake import Accepted, InboxRecord, Surroundings, decide
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX, RECORD_BYTES_MAX
 from squirrel.model.schedule import Row, decode_row, encode_row
+from squirrel.wire.audit import read_audit
 from squirrel.wire.documents.route import read_route_value
 from squirrel.wire.letter_marks import decode_letter_record
 from squirrel.wire.operations import decode_operation
@@ -34,7 +35,7 @@ JSON_NOUNS: dict[str, Any] = {
     "StoredOperation": decode_operation,
     "RefusedRecord": decode_refused,
     "definition": read_route_value,
-    "object": json.loads,
+    "AuditRecord": read_audit,
 }
 ROUND_TRIPS: dict[str, Any] = {
     "Command": (Command, encode_command, decode_command),
