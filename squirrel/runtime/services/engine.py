@@ -27,6 +27,7 @@ from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
 from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.listeners import ListenerBook
+from squirrel.wire.public import refused_record
 from squirrel.wire.route_book import RouteBook
 
 
@@ -103,6 +104,7 @@ class EngineService:
             progress=self._progress,
             noted=self._rebuilding,
             committed=self._committed,
+            set_aside=self._set_aside,
         )
 
     def _lane_settings(self) -> LaneSettings:
@@ -191,6 +193,13 @@ class EngineService:
         self._replanning.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.context.crash(error)
+
+    async def _set_aside(self, partition: int, offset: int, key: bytes, value: bytes | None, reason: str) -> None:
+        self.parts.counters.poison += 1
+        source = (self.topics.timeline_changelog, partition, offset)
+        refused = refused_record("poison", "", reason, source, value)
+        await self.writer.append(self.topics.refused, partition % self.settings.partitions, [(key, refused, ())])
+        self.context.log.warning("set aside", topic=source[0], partition=partition, offset=offset, reason=reason)
 
     async def _committed(self, partition: int) -> int | None:
         return (await self.app.committed(self.parts.topics.commands, partition)).offset

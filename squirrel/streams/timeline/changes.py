@@ -24,7 +24,8 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
     """Changes for (key, value) records in log order.
 
     `old` maps every S key among them to the value the store holds (None: no row). Of a key that comes twice only the last
-    record counts. Records that are neither S nor W (the marker) change nothing.
+    record counts. Records that are neither S nor W (the markers) change nothing. Raises MsgspecError or ValueError when one is
+    no row of ours.
     """
     out: list[Change] = []
     for key, value in dict(records).items():
@@ -34,6 +35,8 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
             after = _NONE if value is None else derived_keys(decode_row_head(value))
             out.append(Change(key, value, before, after))
         elif key.startswith(b"W"):
+            if value is not None:
+                value.decode()  # what a child waits for is text
             out.append(Change(key, value, _NONE, _NONE))
     return out
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from aiokafka import TopicPartition
+from msgspec import MsgspecError
 
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
@@ -36,7 +37,12 @@ AHEAD_MS_MAX: Final = 3_600_000  # a local state that was current later than thi
 EPOCH_BASE: Final = 1 << 32
 
 Progress = Callable[[int, int, int], None]
+SetAside = Callable[[int, int, bytes, bytes | None, str], Awaitable[None]]
 LogNote = Callable[[int, str], None]
+
+
+async def _nowhere(partition: int, offset: int, key: bytes, value: bytes | None, reason: str) -> None:
+    raise Fatal(f"record {offset} of partition {partition}'s changelog is {reason}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +52,8 @@ class RecoverySettings:
     `progress(partition, done, total)` after every step, in records. `noted(partition, sentence)` says why state was rebuilt.
     `committed(partition)`: the offset the group has committed on the partition's input, None when there is none; with it an
     empty changelog of a partition that has worked before is recognised even when the disk is empty too.
-    `new_log_id()`: what an unused changelog will be known by.
+    `new_log_id()`: what an unused changelog will be known by. `set_aside(partition, offset, key, value, reason)` keeps a record
+    that is none of ours.
     """
 
     brokers: str
@@ -59,6 +66,7 @@ class RecoverySettings:
     committed: Callable[[int], Awaitable[int | None]] | None = None
     stall_seconds: float = STALL_SECONDS
     new_log_id: Callable[[], str] = lambda: uuid.uuid4().hex
+    set_aside: SetAside = _nowhere
 
 
 class Recovered(NamedTuple):
@@ -175,7 +183,11 @@ class Recovery:
         while position < end:
             batch = (await consumer.getmany(tp, timeout_ms=1000, max_records=STEP_RECORDS)).get(tp, ())
             if batch:
-                changes = step.changes([(record.key or b"", record.value) for record in batch])
+                records = [(record.key or b"", record.value) for record in batch]
+                try:
+                    changes = step.changes(records)
+                except (MsgspecError, ValueError, RecursionError):
+                    changes = step.changes(await self._without_poison(tp.partition, batch))
                 offset = batch[-1].offset
                 self._store.apply(tp.partition, changes, wall_ms=wall_ms, changelog_offset=offset)
                 done += len(batch)
@@ -193,6 +205,19 @@ class Recovery:
                     f"for {self._settings.stall_seconds:g} s"
                 )
         return done
+
+    async def _without_poison(self, partition: int, batch: Sequence[Any]) -> list[tuple[bytes, bytes | None]]:
+        """Rows that no release of ours wrote must not keep a partition from its owner: they are set aside and left out."""
+        good = []
+        for record in batch:
+            try:
+                changes_of([(record.key or b"", record.value)], {})
+                good.append((record.key or b"", record.value))
+            except (MsgspecError, ValueError, RecursionError) as error:
+                await self._settings.set_aside(
+                    partition, record.offset, record.key, record.value, f"not a row: {error}"
+                )
+        return good
 
     async def _never_fresh_on_empty(self, origin: Origin, first: int, end: int) -> None:
         """design.md, "Never fresh on empty": an engine whose changelog was emptied or recreated under it stops."""
