@@ -18,7 +18,6 @@ from squirrel.gateway.lookups import Located, Lookups
 from squirrel.gateway.outcomes import answer, schedule_answer
 from squirrel.gateway.owner_link import OwnerLink
 from squirrel.gateway.problems import invalid
-from squirrel.gateway.templates import TemplateBook
 from squirrel.gateway.writes import Order, Writes
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
@@ -36,6 +35,7 @@ from squirrel.wire.documents import (
 from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, ListRows
 from squirrel.wire.records import Command, Op
 from squirrel.wire.route_book import RouteBook
+from squirrel.wire.template_book import TemplateBook
 
 LISTED_STATES: Final = tuple(str(state) for state in State if state is not State.UNKNOWN)
 PATCH_TRIES_MAX: Final = 5  # a PATCH is applied to what was read; somebody else may change it in between

@@ -1,4 +1,4 @@
-"""The calls on templates, and what a create that names one becomes."""
+"""The calls on templates."""
 
 from __future__ import annotations
 
@@ -13,62 +13,13 @@ from squirrel.gateway.call import Call
 from squirrel.gateway.definition_log import DefinitionLog
 from squirrel.gateway.problems import Answered, invalid
 from squirrel.model.clock import Clock
-from squirrel.model.errors import Refused
 from squirrel.model.instants import format_instant
 from squirrel.wire.documents.calendar import name_problem
-from squirrel.wire.documents.json_text import visible
-from squirrel.wire.documents.template import (
-    StoredTemplate,
-    decode_template,
-    encode_template,
-    expand_template,
-    parse_template,
-    template_key,
-    template_name,
-    template_of,
-)
-from squirrel.wire.route_book import Definitions
+from squirrel.wire.documents.template import StoredTemplate, encode_template, parse_template, template_key
+from squirrel.wire.template_book import TemplateBook
 
 TEMPLATES_MAX: Final = 500  # per namespace: a list is one answer
 PATH: Final = "/api/v1/templates/"
-
-
-class TemplateBook:
-    """All templates as of the newest definitions; each read when it is asked for."""
-
-    def __init__(self, definitions: Definitions) -> None:
-        self._definitions = definitions
-
-    def get(self, namespace: str, name: str) -> StoredTemplate | None:
-        """None too for a value that is not ours."""
-        value = self._definitions.values.get(template_key(namespace, name).encode())
-        return None if value is None else _read(value)
-
-    def all(self, namespace: str) -> list[StoredTemplate]:
-        """By name."""
-        prefix = template_key(namespace, "").encode()
-        keys = sorted(key for key in self._definitions.values if key.startswith(prefix))
-        found = (_read(self._definitions.values[key]) for key in keys)
-        return [each for each in found if each is not None]
-
-    def expanded(self, body: bytes, namespace: str) -> bytes:
-        """The body of a create, its template filled in when it names one. Raises Refused."""
-        values = template_of(body)
-        if values is None:
-            return body
-        name = template_name(values)
-        template = self.get(namespace, name)
-        if template is None:
-            reason = f"there is no template {visible(name)}; see GET /api/v1/templates"
-            raise Refused.one("template", reason)
-        return expand_template(template, values)
-
-
-def _read(value: bytes) -> StoredTemplate | None:
-    try:
-        return decode_template(value)
-    except (msgspec.MsgspecError, ValueError, RecursionError):
-        return None
 
 
 class Templates:
@@ -139,3 +90,6 @@ def template_document(stored: StoredTemplate) -> dict[str, Any]:
 
 def _json(document: dict[str, Any], status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(document), status, headers, "application/json")
+
+
+__all__ = ["TemplateBook", "Templates", "template_document"]

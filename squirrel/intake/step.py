@@ -55,11 +55,12 @@ class Refusal(NamedTuple):
 
 class Surroundings(Struct, frozen=True):
     """What a decision needs from outside: whether a namespace has a route for an event, where targets may be,
-    which calendars exist."""
+    which calendars exist, and what a create that names a template becomes (raises Refused)."""
 
     routes: Callable[[str, str], bool]
     policy: TargetPolicy
     calendars: Callable[[str], CalendarLookup] = lambda _: no_calendars
+    expanded: Callable[[bytes, str], bytes] = lambda body, _: body
 
 
 def decide(record: InboxRecord, *, now_ms: int, around: Surroundings) -> Accepted | Refusal:
@@ -85,6 +86,8 @@ def _accepted(record: InboxRecord, now_ms: int, around: Surroundings) -> Accepte
         raise Refused.one("op", f"{shown} is no known operation; known are {', '.join(OPS)}", code="unknown_op")
     identity = _identity(record)
     if operation == "create":
+        if "template" in document.values:
+            document = read_document(around.expanded(record.value, envelope.namespace), INBOX_RECORD_BYTES_MAX)
         created = _create(document, envelope, identity, record, (now_ms, around))
         group = created.spec.group if created.spec is not None else None
         return Accepted(created, group or created.id)

@@ -20,6 +20,7 @@ from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.route_book import RouteBook
+from squirrel.wire.template_book import TemplateBook
 
 
 class IntakeService:
@@ -31,7 +32,8 @@ class IntakeService:
         self.definitions = definitions_of(context)
         self.writer = writer_of(context)
         calendars = CalendarBook(self.definitions).lookup
-        around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings), calendars)
+        expanded = TemplateBook(self.definitions).expanded
+        around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings), calendars, expanded)
         self.lane = IntakeLane(self.writer, topics, settings.partitions, around, context.clock)
         self.app = lane_app(
             LaneSettings(

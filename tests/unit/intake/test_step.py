@@ -14,7 +14,9 @@ from squirrel.model.ids import id_from_idempotency_key
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX
 from squirrel.model.when import Parent, When
 from squirrel.wire.documents import apply_patch
+from squirrel.wire.documents.template import encode_template, parse_template, template_key
 from squirrel.wire.records import Command
+from squirrel.wire.template_book import TemplateBook
 from tests.unit.wire.door import AT, AT_MS, NOW_MS, PLAIN, POLICY
 
 Headers = list[tuple[str, bytes | None]]
@@ -202,3 +204,44 @@ def test_whatever_is_sent_one_answer_comes_back(value: bytes) -> None:
         assert answer.detail.encode()
     else:
         assert answer.home
+
+
+class _Definitions:
+    """The definitions topic as it stands."""
+
+    def __init__(self, values: dict[bytes, bytes]) -> None:
+        self.values = values
+        self.next_offset = len(values)
+
+    async def ready(self) -> None:
+        """At once."""
+
+    async def reached(self, offset: int) -> None:
+        """At once."""
+
+
+def test_a_schedule_is_made_from_a_template() -> None:
+    template = {
+        "schedule": {**PLAIN, "event": "email.{{kind}}", "message": {"to": "{{to}}"}},
+        "parameters": [{"name": "kind", "default": "hello"}, {"name": "to"}],
+    }
+    stored = encode_template(parse_template("mail", orjson.dumps(template), NOW_MS))
+    book = TemplateBook(_Definitions({template_key("default", "mail").encode(): stored}))
+    around = Surroundings(routes, POLICY, expanded=book.expanded)
+
+    def made(value: Any) -> Accepted | Refusal:
+        return decide(record_of(value), now_ms=NOW_MS, around=around)
+
+    accepted = made({"op": "create", "template": "mail", "parameters": {"to": "ada"}, "id": "t1", "name": "mine"})
+    assert isinstance(accepted, Accepted), accepted
+    spec = accepted.command.spec
+    assert spec is not None
+    assert (accepted.command.id, spec.event, spec.message, spec.name) == ("t1", "email.hello", b'{"to":"ada"}', "mine")
+    assert "template:mail" in spec.tags
+    missing = made({"template": "mail", "parameters": {}})
+    assert isinstance(missing, Refusal)
+    assert (missing.field, missing.record.value) == ("parameters.to", b'{"template":"mail","parameters":{}}')
+    for nobody in ({"template": "other"}, {"template": "mail", "namespace": "team-a"}):
+        refused = made(nobody)
+        assert isinstance(refused, Refusal)
+        assert refused.field == "template"
