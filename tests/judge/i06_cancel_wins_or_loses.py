@@ -1,7 +1,8 @@
 """I6. Cancel wins or says that it lost: after 204 no run begins; 409 means that there is or will be a call.
 
 A run whose first call had begun before the 204 may end, and be repeated by a crash; a one-shot that had been called before it was
-cancelled must have made the answer a 409. After an indeterminate cancel either is right.
+cancelled must have made the answer a 409, unless its attempts had failed and it waited for another. After an indeterminate cancel
+either is right.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def _judge(history: History, life: Life, cancel: Op) -> list[Violation]:
         firsts.setdefault(call.run, call.mono_ns)
     if cancel.is_done and cancel.ended_ns is not None:
         late = [run for run, start_ns in firsts.items() if start_ns > cancel.ended_ns]
-        early = [run for run, start_ns in firsts.items() if start_ns < cancel.started_ns]
+        early = [run for run, start_ns in firsts.items() if start_ns < cancel.started_ns and not _waited(history, run)]
         if late:
             after_ms = (firsts[late[0]] - cancel.ended_ns) / 1e6
             return [Violation(NAME, life.id, f"{late[0]} began {after_ms:.0f} ms after its cancel was acknowledged")]
@@ -40,3 +41,9 @@ def _judge(history: History, life: Life, cancel: Op) -> list[Violation]:
         if due and not others and not history.runs_of.get(life.id):
             return [Violation(NAME, life.id, "its cancel was answered 409, and it was never called")]
     return []
+
+
+def _waited(history: History, run: str) -> bool:
+    """Its attempts had failed and it waited for the next, which the cancel took from it."""
+    completion = history.completions.get(run)
+    return completion is not None and completion[1] == "cancelled"

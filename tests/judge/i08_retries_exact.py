@@ -1,7 +1,8 @@
 """I8. The retry count is exact: a sink that fails k times is called min(k, max_retries) + 1 times, numbered 1 to n without a gap.
 
-Counted at the socket. A further attempt needs a failed result of the one before it (the caller may have lost an answer to a
-fault). Waits keep the policy. A dead letter stands there if and only if the attempts were used up, once.
+Counted at the socket; an attempt that a breaker deferred has a number and a result and is no call. A further attempt needs a
+failed result of the one before it (the caller may have lost an answer to a fault). Waits keep the policy. A dead letter stands
+there if and only if the attempts were used up, once.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ WAIT_TOLERANCE_MS = 5
 
 def check(history: History) -> list[Violation]:
     failed: set[tuple[str, int]] = set()
+    deferred: dict[str, set[int]] = defaultdict(set)
     for record in history.tap("results"):
         if record["state"] == "failed":
             failed.add((record["run"], record["attempt"]))
+        elif record["state"] == "deferred":
+            failed.add((record["run"], record["attempt"]))
+            deferred[record["run"]].add(record["attempt"])
     letters: dict[str, set[int]] = defaultdict(set)
     for record in history.tap("dead-letters"):
         letters[record["run"]].add(record["attempts"])
@@ -31,21 +36,23 @@ def check(history: History) -> list[Violation]:
             for call in history.calls_of.get(life.id, []):
                 runs[call.run].append(call)
             for run, calls in runs.items():
-                found.extend(_judge(history, life, calls, failed))
+                found.extend(_judge(history, life, calls, failed, deferred.get(run, set())))
                 found.extend(_letters(history, life, run, letters.get(run, set())))
     return found
 
 
-def _judge(history: History, life: Life, calls: list[Call], failed: set[tuple[str, int]]) -> list[Violation]:
+def _judge(
+    history: History, life: Life, calls: list[Call], failed: set[tuple[str, int]], deferred: set[int]
+) -> list[Violation]:
     run = calls[0].run
     retries, fails = life.asked.get("max_retries", 0), life.asked.get("fails", 0)
-    numbers = sorted({call.attempt for call in calls})
+    numbers = sorted({call.attempt for call in calls} | deferred)
     if numbers != list(range(1, len(numbers) + 1)):
         return [Violation(NAME, life.id, f"attempts of {run} are numbered {numbers}")]
-    expected, made = min(fails, retries) + 1, len(numbers)
+    expected, made = min(fails, retries) + 1, len(numbers) - len(deferred)
     wait_ms = life.asked.get("wait_ms", 1000)
     owed_ms = min(call.wall_ms for call in calls) + expected * (wait_ms * 2 + history.settings.epsilon_ms)
-    if made < expected and owed_ms < history.end_wall_ms:
+    if made < expected and not deferred and owed_ms < history.end_wall_ms:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {expected} are owed")]
     if made > retries + 1:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {retries + 1} are allowed")]

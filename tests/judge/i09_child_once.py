@@ -30,9 +30,9 @@ def _judge(history: History, life: Life, over: dict[str, tuple[str, int]]) -> li
     parents = life.asked["after"]
     for parent, wanted in parents:
         outcome, finished_ms = over.get(parent, ("", 0))
-        if outcome == wanted or (outcome in OUTCOMES.values() and wanted == "completion"):
+        if outcome == wanted or (outcome and wanted == "completion"):  # a cancelled parent is over, too
             matched_ms.append(finished_ms)
-    runs = {call.run for call in history.calls_of.get(life.id, [])} | set(history.runs_of.get(life.id, {}))
+    runs = {call.run for call in history.calls_of.get(life.id, [])}
     needed = len(parents) if life.asked.get("join", "all") == "all" else 1
     if len(matched_ms) < needed:
         return [Violation(NAME, life.id, "it ran although its parents' outcome is another")] if runs else []
@@ -40,7 +40,7 @@ def _judge(history: History, life: Life, over: dict[str, tuple[str, int]]) -> li
     if len(runs) > 1:
         return [Violation(NAME, life.id, f"{len(runs)} runs of one release: {sorted(runs)[:3]}")]
     if not runs:
-        lost = released_ms < history.cutoff_ms and not life.maybe_cancelled
+        lost = released_ms < history.cutoff_ms and not life.maybe_cancelled and not history.runs_of.get(life.id)
         return [Violation(NAME, life.id, "its parents are over and it never ran")] if lost else []
     calls = history.calls_of.get(life.id, [])
     tolerance_ms = history.settings.tolerance_ms
