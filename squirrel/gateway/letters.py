@@ -64,7 +64,7 @@ class Letters:
     async def replay(self, call: Call) -> Response:
         """POST /dead-letters/{run}:replay: as of a run, and the letter says which run took its place."""
         parts = self._parts
-        message, target = read_replay(call.body, parts.targets)
+        message, target = read_replay(call.body, parts.targets.of(call.namespace))
         letter = await self._letter(call)
         actor = actor_of(call.scope["headers"])
         order = ReplayOrder(
