@@ -113,14 +113,14 @@ class Verifier:
         """`beginnings`: the first offset that each partition still has; above 0 older records left their retention."""
         self._key = key
         self._beginnings = beginnings or {}
-        self._chains: dict[str, _Chain] = {}
+        self._chains: dict[tuple[int, str], _Chain] = {}  # a writer has one partition
         self.records = 0
         self.repeats = 0  # the same record twice: an append that was sent again because nobody heard of it
 
     @property
     def writers(self) -> int:
         """How many gateways have written."""
-        return len(self._chains)
+        return len({writer for _, writer in self._chains})
 
     def check(self, records: Iterable[Stored]) -> Iterator[Fault]:
         """What is wrong with them."""
@@ -138,9 +138,9 @@ class Verifier:
         except ValueError:
             yield fault("", "unreadable")
             return
-        chain = self._chains.get(record.writer)
+        chain = self._chains.get((stored.partition, record.writer))
         if chain is None:
-            chain = self._chains[record.writer] = _Chain()
+            chain = self._chains[stored.partition, record.writer] = _Chain()
             if record.seq > 0 and self._beginnings.get(stored.partition, 0) > 0:
                 chain.seq, chain.hash = record.seq - 1, record.prev  # the ones before are gone as they should be
         if not hmac.compare_digest(digest, _digest(body, self._key)):
