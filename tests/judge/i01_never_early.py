@@ -11,14 +11,21 @@ from tests.judge.lives import Life, lives_of
 from tests.judge.records import Call, Violation
 
 NAME = "I1"
+CAUGHT_UP_MS = 2_000
 
 
 def check(history: History) -> list[Violation]:
-    jumps = [(fault.mono_ns, fault.jump_ms) for fault in history.faults if fault.jump_ms > 0]
+    # A clock that was set forward is caught up with so much later again: it is never set back before us.
+    jumps = [
+        (fault.mono_ns, fault.end_ns + (fault.jump_ms + CAUGHT_UP_MS) * 1_000_000, fault.jump_ms)
+        for fault in history.faults
+        if fault.jump_ms > 0
+    ]
     lives = lives_of(history)
     found = []
     for call in history.calls:
-        allowed_ms = history.settings.tolerance_ms + max((jump for at, jump in jumps if at <= call.mono_ns), default=0)
+        jumped_ms = max((jump for since, until, jump in jumps if since <= call.mono_ns <= until), default=0)
+        allowed_ms = history.settings.tolerance_ms + jumped_ms
         life = lives.get(call.schedule_id)
         due_ms = max(call.due_ms, -1 if life is None else _asked_ms(life, call))
         if call.wall_ms < due_ms - allowed_ms:

@@ -28,6 +28,8 @@ def check(history: History) -> list[Violation]:
 
 def _judge(history: History, life: Life) -> list[Violation]:
     owed = life.slots_ms(history.cutoff_ms)
+    if not life.is_one_shot:
+        owed = [slot for slot in owed if slot > life.taken_ms(history)]
     runs = history.runs_of.get(life.id, {})
     called = {call.run for call in history.calls_of.get(life.id, [])}
     excused = {run for run in runs if run not in called and _ended_without_call(history, run)}

@@ -60,7 +60,9 @@ def _groups(history: History, lives: dict[str, Life]) -> list[Violation]:
             continue
         seen.add(record["run"])
         due_ms, emitted_ms = newest.get(group, (-1, -1))
-        changed_ns = max((op.ended_ns or history.end_ns) for op in (life.create, *life.updates))
+        # What is only stored is applied nobody knows when, perhaps after others of its group were due.
+        ops = (life.create, *life.updates)
+        changed_ns = max((op.ended_ns or history.end_ns) if op.is_done else history.end_ns for op in ops)
         if record["due_ms"] < due_ms and history.wall_ms(changed_ns) < emitted_ms:
             detail = f"{record['run']} of group {group} was emitted after one that is due {due_ms - record['due_ms']} ms later"
             found.append(Violation(NAME, life.id, detail))

@@ -57,6 +57,10 @@ class Life:
         count = max(0, -(-int(until_ms - start_ms) // every_ms))
         return [start_ms + index * every_ms for index in range(min(count, self.asked.get("max_runs", count)))]
 
+    def taken_ms(self, history: History) -> float:
+        """When it was taken at the latest: a rule owes nothing from before that. Endless while nobody ever said."""
+        return history.wall_ms(history.end_ns if self.create.ended_ns is None else self.create.ended_ns)
+
 
 @lru_cache(maxsize=4)
 def lives_of(history: History) -> dict[str, Life]:

@@ -1,0 +1,203 @@
+"""One run: the installation, the load and the faults; then the healing, the drain, the files, and the verdict."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sys
+import time
+from collections.abc import Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from tests.chaos import ending_state, faults_of_disks, faults_of_processes, faults_of_records, faults_of_servers
+from tests.chaos.asking import Clients, now_ms
+from tests.chaos.ending import Ending
+from tests.chaos.installation import Installation
+from tests.chaos.long_lived import far_future, lives, together
+from tests.chaos.machine import abilities, clock_environment, load_factor
+from tests.chaos.nemesis import Fault, Nemesis, World
+from tests.chaos.plan import SERVICES, plan, usable
+from tests.chaos.sometimes import EVERY_RUN, LONG_RUN, Watching, reached
+from tests.chaos.taps import read_taps
+from tests.chaos.target import ScriptedTarget
+from tests.chaos.workload import load
+from tests.judge.history import History
+from tests.judge.ledger import Ledger, Lines
+from tests.judge.verdict import Verdict, judge
+
+EPSILON_MS: Final = 10_000
+DRAIN_SECONDS_MAX: Final = 60.0
+QUIET_SECONDS: Final = 1.5
+LOOKED_AT_MAX: Final = 3_000
+FAULTS: Final[dict[str, Fault]] = {
+    **faults_of_processes.FAULTS,
+    **faults_of_servers.FAULTS,
+    **faults_of_disks.FAULTS,
+    **faults_of_records.FAULTS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How long and how hard. `only` names kinds of faults, all when it is empty."""
+
+    seed: int
+    load_seconds: float
+    rate: float
+    horizon_seconds: float
+    session_seconds: float
+    ticks: int
+    long_form: bool
+    only: tuple[str, ...] = ()
+    with_cassandra: bool = False
+
+
+def short_form(seed: int) -> Form:
+    """For every `make test`: about 80 s on two cores."""
+    return Form(seed, 45, 450, 5, 6, 6, long_form=False)
+
+
+def long_form(seed: int, minutes: float, only: tuple[str, ...] = ()) -> Form:
+    return Form(seed, minutes * 60, 450, 30, 10, 30, long_form=True, only=only, with_cassandra=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    verdict: Verdict
+    unreached: list[str]
+    report: str
+
+    @property
+    def good(self) -> bool:
+        return not self.verdict.violations and not self.unreached
+
+
+def tell(line: str) -> None:
+    """Progress, on stderr."""
+    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {line}\n")
+    sys.stderr.flush()
+
+
+async def run(form: Form, folder: Path) -> Outcome:
+    """All of it; the files are in `folder`, and stay there when something was wrong."""
+    tell(f"seed {form.seed}: repeat it with `python -m tests.chaos --seed {form.seed} ...`; files in {folder}")
+    installation = Installation(folder, with_cassandra=form.with_cassandra, session_seconds=form.session_seconds)
+    clocks = clock_environment(folder)
+    installation.extra_environment.update(clocks.environments)
+    ending = Ending()
+    ledger = Ledger(folder / "ledger.jsonl", time.monotonic_ns)
+    target = ScriptedTarget(folder / "sink.jsonl", ending)
+    watching = Watching(installation)
+    try:
+        await installation.start()
+        await target.start()
+        tell("ready; the load begins")
+        world = World(installation, ledger, Random(f"faults {form.seed}"), ending)
+        world.clock_files.update(clocks.files)
+        nemesis = Nemesis(world, FAULTS, folder / "faults.jsonl", tell)
+        clients = Clients(
+            installation.gateway_port,
+            ledger,
+            target,
+            Random(f"load {form.seed}"),
+            ending,
+            time.monotonic() + form.load_seconds,
+            form.horizon_seconds,
+        )
+        far = await _load_and_faults(form, installation, clients, nemesis, watching)
+        await _settle(form, installation, clients, nemesis, watching, far, folder)
+        sometimes = dict(clients.sometimes)
+    finally:
+        ending.end()
+        target.close()
+        ledger.close()
+        await installation.stop()
+    return await asyncio.to_thread(_judged, form, folder, watching, sometimes)
+
+
+async def _load_and_faults(
+    form: Form, on: Installation, clients: Clients, nemesis: Nemesis, watching: Watching
+) -> list[str]:
+    able = usable(abilities(form.with_cassandra), long_form=form.long_form or bool(form.only))
+    kinds = [kind for kind in able if not form.only or kind.name in form.only]
+    # The last tenth is without new faults: what they broke is under load while it mends.
+    faults = plan(form.seed, form.load_seconds * 0.9, kinds, session_seconds=form.session_seconds)
+    tell(f"{len(faults)} faults of {len({fault.kind for fault in faults})} kinds are planned")
+    scraping = asyncio.ensure_future(watching.watch(clients.ending))
+    work: list[Coroutine[Any, Any, Any]] = [
+        far_future(clients, 20),
+        nemesis.carry_out(faults),
+        *lives(clients, form.ticks),
+        *load(clients, form.rate, on.kafka.bootstrap, on.topics.inbox),
+    ]
+    results = await together(work)
+    scraping.cancel()
+    nemesis.close()
+    tell(f"the load is over: {clients.ledger.acknowledged} schedules were acknowledged")
+    return list(results[0])
+
+
+async def _settle(
+    form: Form,
+    on: Installation,
+    clients: Clients,
+    nemesis: Nemesis,
+    watching: Watching,
+    far: list[str],
+    folder: Path,
+) -> None:
+    await on.heal()
+    healed_ns = max(nemesis.last_heal_ns, time.monotonic_ns())
+    factor = load_factor()
+    await _drained(clients, on, factor)
+    with Lines(folder / "final.jsonl") as final:
+        end = {"mono_ns": time.monotonic_ns(), "wall_ms": now_ms(), "last_heal_ns": healed_ns, "seed": form.seed}
+        bounds = {"epsilon_ms": int(EPSILON_MS * factor), "session_timeout_ms": int(form.session_seconds * 1000)}
+        final.write({"what": "end", **end, **bounds})
+        await watching.scrape()
+        final.write_all(await ending_state.lags(on))
+        final.write_all(ending_state.resources(on))
+        looked_at = [*far, *clients.unknown, *clients.stored_only[:LOOKED_AT_MAX]]
+        final.write_all(await ending_state.schedules(on.gateway_port, looked_at))
+        tell(f"looked at {len(looked_at)} schedules; reading the topics")
+        await on.stop_services(*SERVICES)
+        counts = await read_taps(on.kafka.bootstrap, on.topics, folder)
+        final.write_all(await ending_state.states(on))
+        tell(f"records: {counts}")
+
+
+async def _drained(clients: Clients, on: Installation, factor: float) -> None:
+    """Until everything that was due is called and read, and E beyond the last instant; or until that is hopeless."""
+    hopeless = time.monotonic() + DRAIN_SECONDS_MAX * factor + max(0.0, (clients.last_due_ms - now_ms()) / 1000)
+    quiet_since = time.monotonic()
+    received = -1
+    while time.monotonic() < hopeless:
+        if clients.target.received != received or clients.target.open:
+            received, quiet_since = clients.target.received, time.monotonic()
+        waited_ms = now_ms() - clients.last_due_ms - EPSILON_MS * factor
+        if waited_ms > 0 and time.monotonic() - quiet_since > QUIET_SECONDS and await ending_state.lag_total(on) == 0:
+            return
+        await clients.ending.pause(0.25)
+    tell("the drain did not end")
+
+
+def _judged(form: Form, folder: Path, watching: Watching, sometimes: dict[str, int]) -> Outcome:
+    verdict = judge(folder)
+    found = {**sometimes, **reached(watching, folder / "logs", History(folder))}
+    wanted = () if form.only else LONG_RUN if form.long_form else EVERY_RUN
+    unreached = [name for name in wanted if not found.get(name)]
+    lines = [verdict.report(), f"longest recovery after {verdict.recovery_kind}"]
+    lines.extend(f"sometimes {count:>7} {name}" for name, count in sorted(found.items()))
+    lines.extend(f"never reached: {name}" for name in unreached)
+    return Outcome(verdict, unreached, "\n".join(lines))
+
+
+def folder_of(seed: int, given: Path | None) -> Path:
+    """A fresh directory for the files of one run."""
+    folder = given or Path(".chaos") / f"seed-{seed}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder.absolute()
