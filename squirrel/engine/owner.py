@@ -23,7 +23,7 @@ from squirrel.model.target import Route
 from squirrel.recurrence import CalendarLookup
 from squirrel.streams.timeline.changes import Change
 from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
-from squirrel.streams.timeline.store import TimelineStore
+from squirrel.streams.timeline.store import Due, TimelineStore
 from squirrel.wire.listeners import Listener
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, Result, cloud_event_headers, encode_public, refused_record
@@ -32,6 +32,8 @@ from squirrel.wire.records import Command, Undecodable, decode_command, encode_c
 Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
 LATENESS_SAMPLE_MAX = 4096
 ALIVE_MS = 60_000
+PUNCTUAL_MS = 1_000  # what is not later than this does not wait behind what is
+FIRE_RECORDS_MAX = 10_000  # emitted by one step: schedules that are made up for may owe a thousand runs each
 FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
 
 
@@ -167,7 +169,7 @@ class Owner:
             if not self.active:
                 return 0
             work = self._work()
-            due = self.parts.store.due(self.partition, work.horizon_ms, limit)
+            due = self._due(work, limit)
             taken_bytes = 0
             taken = 0
             for _, key, value in due:
@@ -176,11 +178,20 @@ class Owner:
                 step.take_due(work, row)
                 taken += 1
                 taken_bytes += len(value)
-                if taken_bytes > FIRE_BYTES_MAX:
-                    break
+                if taken_bytes > FIRE_BYTES_MAX or len(work.executions) + len(work.completions) > FIRE_RECORDS_MAX:
+                    break  # the rest stays on the timeline, in its place
             if taken:
                 await self._carry_out(work, ())
             return taken
+
+    def _due(self, work: Work, limit: int) -> list[Due]:
+        """What has come, earliest first. Behind a backlog half of the room is for what is due now, which goes first."""
+        store, punctual_ms = self.parts.store, work.now_ms - PUNCTUAL_MS
+        due = store.due(self.partition, work.horizon_ms, limit)
+        if len(due) < limit or due[-1].due_ms >= punctual_ms:
+            return due
+        punctual = store.due(self.partition, work.horizon_ms, limit // 2, punctual_ms)
+        return punctual + due[: limit - len(punctual)]
 
     def _work(self) -> Work:
         now_ms = self.parts.clock.now_ms()

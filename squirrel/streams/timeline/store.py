@@ -227,26 +227,27 @@ class TimelineStore:
             raise broken(found.path, error) from error
         return out
 
-    def due(self, partition: int, until_ms: int, limit: int) -> list[Due]:
+    def due(self, partition: int, until_ms: int, limit: int, from_ms: int | None = None) -> list[Due]:
         """Up to `limit` schedules due at or before `until_ms`, earliest first.
 
-        They stay on the timeline until `apply` takes them off, so asking again before that gives the same ones.
+        They stay on the timeline until `apply` takes them off, so asking again before that gives the same ones. `from_ms` looks
+        beyond what still waits before it, and moves no cursor.
         """
         found = self._of(partition)
+        start = found.cursor if from_ms is None else max(found.cursor, d_start(from_ms))
         try:
-            keys = _keys_below(found.db, found.cursor, d_start(until_ms + 1), limit)
+            keys = keys_below(found.db, start, d_start(until_ms + 1), limit)
         except Exception as error:
             raise broken(found.path, error) from error
-        if not keys:
+        if from_ms is None and not keys:
             # Nothing is left up to that instant; whatever is added below it later lowers the cursor again.
             found.cursor = max(found.cursor, d_start(until_ms + 1))
             found.taken = set()
-            return []
-        found.cursor, found.walked, found.taken = keys[0], keys[-1], set(keys)
-        found.next_key, found.next_known = keys[0], True
-        rows = self.get_many(partition, [d_s_key(key) for key in keys])
+        elif from_ms is None:
+            found.cursor, found.walked, found.taken = keys[0], keys[-1], set(keys)
+            found.next_key, found.next_known = keys[0], True
         out = []
-        for key, row in zip(keys, rows, strict=True):
+        for key, row in zip(keys, self.get_many(partition, [d_s_key(key) for key in keys]), strict=True):
             if row is None:
                 raise Fatal(
                     f"{found.path} names {d_s_key(key)!r} on the timeline but has no such row: remove the directory"

@@ -79,6 +79,18 @@ class StoreAgainstModel(RuleBasedStateMachine):
             for each in due:
                 del self.rows[each.s_key]
 
+    @rule(from_ms=st.integers(0, 70), until_ms=st.integers(0, 70), limit=st.integers(1, 5), taken=st.booleans())
+    def look_beyond(self, from_ms: int, until_ms: int, limit: int, taken: bool) -> None:
+        due = self.store.due(0, until_ms, limit, from_ms)
+        assert [(each.due_ms, each.s_key) for each in due] == [
+            each for each in self.timeline(until_ms) if each[0] >= from_ms
+        ][:limit]
+        if taken and due:
+            self.offset += len(due)
+            put(self.store, [(each.s_key, None) for each in due], self.offset)
+            for each in due:
+                del self.rows[each.s_key]
+
     @rule()
     def restart(self) -> None:
         self.store.close(0)
