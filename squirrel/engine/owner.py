@@ -226,6 +226,7 @@ class Owner:
         if outgoing:
             append = self.parts.writer.append
             await asyncio.gather(*(append(topic, number, records) for (topic, number), records in outgoing.items()))
+        self._count(work, poison)
         if not changes:
             return
         changelog_offset = await self.parts.writer.append(self.parts.topics.changelog, self.partition, log)
@@ -238,7 +239,6 @@ class Owner:
             wall_ms=work.now_ms,
             changelog_offset=changelog_offset,
         )
-        self._count(work, poison)
         self._wake_for(work)
 
     def _changes(self, work: Work) -> tuple[list[Change], list[Record]]:

@@ -179,6 +179,11 @@ class LaneApp(faust.App):
         generation: int = self._thread.generation_here()
         return generation
 
+    def follow_from_thread(self, partitions: frozenset[int]) -> None:
+        """In the consumer's thread: the leader said whose copies this member keeps."""
+        if self.settings.on_follow is not None:
+            self.loop.call_soon_threadsafe(self.settings.on_follow, partitions)
+
     # --- Faust ----------------------------------------------------------------------------------------------------
 
     def _new_transport(self) -> LaneTransport:

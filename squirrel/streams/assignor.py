@@ -1,7 +1,9 @@
 """Who gets which partition: number p of all topics to one member, former owners first, balanced to within one.
 
 It replaces Faust's assignor, which asserts on a surprise and leaves a dead coordinator behind (reference faust.md, section 3).
-A member's user data is JSON: `{"url": ..., "owned": [...], "generation": n}`, so that outsiders can find an owner.
+A member's user data is JSON: `{"url": ..., "owned": [...], "generation": n, "copies": [...]}`, so that outsiders can find an
+owner; `copies`, of members that keep standby copies, are partitions whose state is on their disk and young. The leader answers
+each of those with the partitions it is to keep a copy of: JSON too, in the assignment's user data.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ class Member(NamedTuple):
     url: str
     owned: frozenset[int]
     generation: int
+    copies: frozenset[int] | None = None  # None: it keeps none
 
 
 def read_member(member_id: str, topics: Iterable[str], user_data: bytes | None) -> Member:
@@ -37,7 +40,9 @@ def read_member(member_id: str, topics: Iterable[str], user_data: bytes | None) 
     try:
         said = json.loads(user_data or b"{}")
         owned = frozenset(int(number) for number in said.get("owned", ()))
-        return Member(member_id, frozenset(topics), str(said.get("url", "")), owned, int(said.get("generation", -1)))
+        copies = frozenset(int(number) for number in said["copies"]) if "copies" in said else None
+        generation = int(said.get("generation", -1))
+        return Member(member_id, frozenset(topics), str(said.get("url", "")), owned, generation, copies)
     except (ValueError, TypeError, AttributeError):
         return Member(member_id, frozenset(topics), "", frozenset(), -1)
 
@@ -51,7 +56,7 @@ def share_out(members: Sequence[Member], counts: Mapping[str, int]) -> dict[str,
     out: dict[str, dict[str, list[int]]] = {member.id: defaultdict(list) for member in members}
     if not members:
         return out
-    ordered = sorted(members)
+    ordered = _in_order(members)
     owner_of = _owners(ordered, max(counts.values(), default=0))
     for number, owner in owner_of.items():
         first = ordered.index(owner)
@@ -66,12 +71,35 @@ def share_out(members: Sequence[Member], counts: Mapping[str, int]) -> dict[str,
     return out
 
 
+def share_copies(members: Sequence[Member], shares: Mapping[str, Mapping[str, Sequence[int]]]) -> dict[str, list[int]]:
+    """Member id -> partitions whose standby copy it keeps: one copy of each, not at its owner, where one is already."""
+    keepers = [member for member in _in_order(members) if member.copies is not None]
+    owned = {member: {number for numbers in topics.values() for number in numbers} for member, topics in shares.items()}
+    out: dict[str, list[int]] = {member.id: [] for member in keepers}
+    for number in sorted(set().union(*owned.values())) if owned else ():
+        others = [member for member in keepers if number not in owned[member.id]]
+        if others and len(keepers) > 1:
+            most = -(-len(set().union(*owned.values())) // len(keepers)) + 1
+            has = [m for m in others if number in (m.copies or ()) or number in m.owned]
+            fit = [member for member in has if len(out[member.id]) < most] or others
+            out[min(fit, key=lambda member: len(out[member.id])).id].append(number)
+    return out
+
+
+def _in_order(members: Sequence[Member]) -> list[Member]:
+    return sorted(members, key=lambda member: member.id)
+
+
 def _owners(ordered: list[Member], count: int) -> dict[int, Member]:
     small, larger = divmod(count, len(ordered))  # `larger` members have one more than `small`
     claims: dict[int, list[Member]] = {number: [] for number in range(count)}
     for member in sorted(ordered, key=lambda each: -each.generation):
         for number in member.owned & claims.keys():
             claims[number].append(member)
+    for member in ordered:
+        for number in (member.copies or frozenset()) & claims.keys():
+            if member not in claims[number]:
+                claims[number].append(member)
     shares: dict[str, int] = dict.fromkeys((member.id for member in ordered), 0)
     owner_of: dict[int, Member] = {}
     # What only its owner knows is kept first, so that what it must give up is what somebody else has on disk.
@@ -103,10 +131,13 @@ class LaneAssignor(AbstractPartitionAssignor):
         self._app = app
         self._url: str = app.settings.url
         self._owned: frozenset[int] = frozenset(app.settings.held)
+        self._copies: frozenset[int] = frozenset()
         self._generation = -1  # what is only on disk yields to what somebody runs
 
     def metadata(self, topics: Iterable[str]) -> ConsumerProtocolMemberMetadata:
-        said = {"url": self._url, "owned": sorted(self._owned), "generation": self._generation}
+        said: dict[str, Any] = {"url": self._url, "owned": sorted(self._owned), "generation": self._generation}
+        if self._app.settings.on_follow is not None:
+            said["copies"] = sorted(self._copies)
         return ConsumerProtocolMemberMetadata(_VERSION, sorted(topics), json.dumps(said).encode())
 
     def assign(
@@ -116,14 +147,21 @@ class LaneAssignor(AbstractPartitionAssignor):
         topics = {topic for member in said for topic in member.topics}
         # A topic the cluster does not know yet has no partitions; its creation starts the next rebalance.
         counts = {topic: len(cluster.partitions_for_topic(topic) or ()) for topic in topics}
+        shared = share_out(said, counts)
+        copies = share_copies(said, shared)
         return {
-            member_id: ConsumerProtocolMemberAssignment(_VERSION, sorted(shares.items()), b"")
-            for member_id, shares in share_out(said, counts).items()
+            member_id: ConsumerProtocolMemberAssignment(
+                _VERSION, sorted(shares.items()), json.dumps(copies.get(member_id, [])).encode()
+            )
+            for member_id, shares in shared.items()
         }
 
     def on_assignment(self, assignment: ConsumerProtocolMemberAssignment) -> None:
         self._owned = frozenset(tp.partition for tp in assignment.partitions())
         self._generation = self._app.generation_in_thread()
+        if self._app.settings.on_follow is not None:
+            self._copies = frozenset(json.loads(assignment.user_data or b"[]"))
+            self._app.follow_from_thread(self._copies)
 
 
 class OwnerDirectory:

@@ -60,6 +60,14 @@ class Ownership:
         """Partitions of this member, ready or not; empty while the group rebalances."""
         return sorted(self._holdings) if self.active else []
 
+    def holds(self, number: int) -> bool:
+        """It is this member's, opening or closing its doors included."""
+        return number in self._holdings
+
+    def lifecycle(self, number: int) -> asyncio.Lock:
+        """Held while the partition is opened or closed."""
+        return self._locks[number]
+
     def ready(self) -> list[int]:
         """Partitions whose records flow."""
         return sorted(n for n, holding in self._holdings.items() if holding.ready) if self.active else []

@@ -24,6 +24,7 @@ from squirrel.streams.app import lane_app
 from squirrel.streams.fence import RENEW_SECONDS
 from squirrel.streams.lanes import LaneSettings
 from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
+from squirrel.streams.timeline.standby import Standby
 from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.listeners import ListenerBook
@@ -48,6 +49,10 @@ class EngineService:
         self.engine = Engine(self.parts, self._recover, context.crash)
         context.door.answer_asks(self.engine.answer)
         self.app = lane_app(self._lane_settings())
+        ownership = self.app.ownership
+        self.standby = Standby(
+            self.recovery, self.store, ownership.holds, ownership.lifecycle, context.crash, self._standing_by
+        )
         self.watchdog = watchdog_of(context, self.app, silent_seconds=context.settings.session_timeout_seconds)
         self._renewing: asyncio.Task[None] | None = None
         self._told_at = 0.0
@@ -122,6 +127,7 @@ class EngineService:
             url=self.context.door.url,
             instance_id=name,
             held=self._held(),
+            on_follow=self._follow,
             session_seconds=self.settings.session_timeout_seconds,
             heartbeat_seconds=self.settings.heartbeat_seconds,
             commit_seconds=self.settings.commit_interval_seconds,
@@ -136,6 +142,7 @@ class EngineService:
         await self.writer.start()
         await self.app.start()
         self.watchdog.start()
+        self.standby.start()
         self._renewing = asyncio.get_running_loop().create_task(self._renew(), name="renew-fences")
         self._renewing.add_done_callback(self._replanned)
 
@@ -144,6 +151,7 @@ class EngineService:
         await self.watchdog.stop()
         if self._renewing is not None:
             self._renewing.cancel()
+        await self.standby.stop()
         await self.app.stop()
         self.store.close_all()
         await stop_all(self.writer.stop, self.definitions.stop)
@@ -203,6 +211,12 @@ class EngineService:
 
     async def _committed(self, partition: int) -> int | None:
         return (await self.app.committed(self.parts.topics.commands, partition)).offset
+
+    def _follow(self, partitions: frozenset[int]) -> None:
+        self.standby.follow(partitions)
+
+    def _standing_by(self, partitions: list[int]) -> None:
+        self.context.log.info("standing by", partitions=partitions)
 
     def _progress(self, partition: int, done: int, total: int) -> None:
         now = self.context.clock.monotonic()

@@ -17,6 +17,7 @@ from rocksdict import (
     DBCompressionType,
     Options,
     Rdict,
+    ReadOptions,
     WriteBufferManager,
     WriteOptions,
 )
@@ -111,6 +112,26 @@ def broken(path: Path, error: Exception) -> Fatal:
         with suppress(OSError):  # without the mark the next start meets the same error, and says so
             _mark(path).write_text(sentence, encoding="utf-8")
     return Fatal(f"the timeline in {path} failed: {sentence}")
+
+
+def below(end: bytes) -> ReadOptions:
+    """Options of an iterator that ends below `end`. The caller must hold them as long as the iterator: rocksdict does not, and would read freed memory as the bound."""
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    return options
+
+
+def keys_below(db: Any, start: bytes, end: bytes, limit: int) -> list[bytes]:
+    """Up to `limit` keys from `start` on and below `end`, ascending."""
+    keys: list[bytes] = []
+    bound = below(end)
+    cursor = db.iter(bound)
+    cursor.seek(start)
+    while len(keys) < limit and cursor.valid():
+        keys.append(cursor.key())
+        cursor.next()
+    cursor.status()
+    return keys
 
 
 def property_of(db: Any, name: str) -> int:

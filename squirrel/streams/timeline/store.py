@@ -13,7 +13,7 @@ from pathlib import Path
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
-from rocksdict import ReadOptions, WriteBatch
+from rocksdict import WriteBatch
 
 from squirrel.model.errors import Fatal
 from squirrel.streams.timeline.changes import Change
@@ -21,7 +21,9 @@ from squirrel.streams.timeline.keys import META_KEY, TIMELINE_PREFIX, d_due_ms, 
 from squirrel.streams.timeline.rocks import (
     CACHE_BYTES_DEFAULT,
     WRITE_BUFFER_BYTES_DEFAULT,
+    below,
     broken,
+    keys_below,
     open_rocks,
     property_of,
     rocks_options,
@@ -73,12 +75,7 @@ class _Partition:
     """
 
     __slots__ = (
-        "cursor",
-        "db",
-        "flushed_wall_ms",
-        "meta",
-        "next_key",
-        "next_known",
+        *("cursor", "db", "flushed_wall_ms", "meta", "next_key", "next_known"),
         "origin",
         "path",
         "pending",
@@ -217,7 +214,7 @@ class TimelineStore:
         end = prefix_end(prefix)  # a name of its own: the iterator points into these bytes, and does not keep them
         out: list[tuple[bytes, bytes]] = []
         try:
-            cursor = found.db.iter(_below(end))
+            cursor = found.db.iter(below(end))
             cursor.seek(start)
             while len(out) < limit and cursor.valid():
                 out.append((cursor.key(), cursor.value()))
@@ -260,7 +257,7 @@ class TimelineStore:
         found = self._of(partition)
         if not found.next_known:
             try:
-                keys = _keys_below(found.db, found.cursor, _TIMELINE_END, 1)
+                keys = keys_below(found.db, found.cursor, _TIMELINE_END, 1)
             except Exception as error:
                 raise broken(found.path, error) from error
             found.next_key = keys[0] if keys else None
@@ -300,10 +297,8 @@ class TimelineStore:
     ) -> None:
         """Writes rows, derived keys and the C row in one WriteBatch. A row's key comes once among `changes`.
 
-        `changelog_offset` is the last offset the changes have in the log, None when they have none (an empty `changes` then
-        only notes that the state was current at `wall_ms`). `cursor_ms`, where the owner's walk stands, can only lower the
-        cursor: the store moves it forward itself, never past a key that is still there.
-
+        `changelog_offset` is the last offset the changes have in the log, None when they have none. `cursor_ms`, where the
+        owner's walk stands, can only lower the cursor: the store moves it forward itself, never past a key that is there.
         RocksDB's own log is never written: the changelog is one already, and what a kill takes from memory is replayed from
         it. A C row in that log would outlive the rows it speaks of (a kill, a cut MANIFEST) and hide that they are gone.
         """
@@ -383,22 +378,3 @@ class TimelineStore:
             return self._open[partition]
         except KeyError:
             raise Fatal(f"partition {partition} of the timeline is not open in this process") from None
-
-
-def _below(end: bytes) -> ReadOptions:
-    """The caller must hold it as long as its iterator: rocksdict does not, and would read freed memory as the bound."""
-    options = ReadOptions()
-    options.set_iterate_upper_bound(end)
-    return options
-
-
-def _keys_below(db: Any, start: bytes, end: bytes, limit: int) -> list[bytes]:
-    keys: list[bytes] = []
-    bound = _below(end)
-    cursor = db.iter(bound)
-    cursor.seek(start)
-    while len(keys) < limit and cursor.valid():
-        keys.append(cursor.key())
-        cursor.next()
-    cursor.status()
-    return keys

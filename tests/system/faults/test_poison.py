@@ -115,7 +115,7 @@ async def test_poison_is_set_aside_and_every_partition_goes_on(on: Stage) -> Non
                     "when": {"in_seconds": 0},
                     "target": {"type": "http", "url": sink.url},
                 }
-                answer = await client.post("/v1/schedules", json=asked)
+                answer = await client.post("/api/v1/schedules", json=asked)
                 assert answer.status_code == 201, answer.text
             await sink.count(len(ids), 40)
             for name in ids:
@@ -126,7 +126,7 @@ async def test_poison_is_set_aside_and_every_partition_goes_on(on: Stage) -> Non
 
 
 async def _succeeded(client: httpx.AsyncClient, name: str) -> bool:
-    runs = (await client.get(f"/v1/schedules/{name}/runs")).json()
+    runs = (await client.get(f"/api/v1/schedules/{name}/runs")).json()
     assert [run["state"] for run in runs["items"]] == ["succeeded"], runs
     return True
 
