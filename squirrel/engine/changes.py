@@ -21,6 +21,7 @@ from squirrel.model.limits import (
 from squirrel.model.schedule import FINAL, Awaited, OpenRun, Revision, Row, RunState, Spec, State, is_recurring
 from squirrel.model.target import Target
 from squirrel.model.when import When
+from squirrel.model.workflow import decode_workflow_state
 from squirrel.recurrence import RuleError
 from squirrel.wire import owner_link as codes
 from squirrel.wire.documents import apply_patch
@@ -64,6 +65,7 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
         fingerprint=command.fingerprint,
         command_offset=offset,
         rule_ms=command.accepted_ms,
+        workflow=decode_workflow_state(command.workflow) if command.workflow else None,
     )
     begin(work, made)
     groups.place(work, made)
@@ -317,7 +319,10 @@ def replan(work: Work, row: Row) -> None:
 
 
 def release(work: Work, row: Row, command: Command) -> None:
-    """A parent reached an outcome."""
+    """A parent reached an outcome; of a workflow's run, one of its steps."""
+    if row.workflow is not None:
+        runs.workflow_heard(work, row, command)
+        return
     ended = children.released(work, row, command)
     if ended is not None:
         state, reason = ended

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from squirrel.engine import promises, runs
+from squirrel.engine import promises, runs, workflows
 from squirrel.engine.work import Work
 from squirrel.model.errors import Problem
 from squirrel.model.schedule import OpenRun, Row, RunState
@@ -51,7 +51,9 @@ def _promised(work: Work, row: Row, command: Command, offset: int) -> OpenRun | 
         reason = "the run is over" if run is None else f"attempt {command.attempt} is over, the run is {run.state}"
         work.decide(offset, command, codes.TOO_LATE, row, open_run=run, problem=Problem("run", reason))
         return None
-    if promises.completion_timeout_ms(runs.target_of(work, row, run)) is None:
+    target = runs.target_of(work, row, run)
+    ends_by_itself = command.op == "complete" and workflows.is_workflow(target) and row.workflow is None
+    if promises.completion_timeout_ms(target) is None and not ends_by_itself:
         work.decide(offset, command, codes.REFUSED, row, open_run=run, problem=Problem("run", NOT_ASYNCHRONOUS))
         return None
     return run

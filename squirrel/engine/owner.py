@@ -109,6 +109,7 @@ class EngineParts:
     emit_ahead_ms: int
     observe_lateness: Callable[[int], None]
     log: Any
+    workflows: Callable[[str, str], bytes | None] = lambda namespace, name: None  # the newest definition, encoded
     gone: Callable[[], str | None] = lambda: None  # why the partitions of this process may be another's by now, or None
 
 
@@ -204,6 +205,7 @@ class Owner:
             children=self._children,
             calendars=self.parts.calendars,
             listeners=self.parts.listeners,
+            workflows=self.parts.workflows,
         )
 
     def _children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:

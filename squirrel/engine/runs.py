@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Raw
 
-from squirrel.engine import answers, children, events, promises
+from squirrel.engine import answers, children, events, promises, workflows
 from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
@@ -13,10 +13,10 @@ from squirrel.model.instants import format_instant
 from squirrel.model.limits import CATCH_UP_SLOTS_MAX, NO_ROUTE_MS, RETRY_AFTER_MS_MAX
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import FINAL, LastRun, OpenRun, Row, RunState, State
-from squirrel.model.target import Fallback, Route, Target
+from squirrel.model.target import Fallback, PluginTarget, Route, Target
 from squirrel.recurrence import RuleError
 from squirrel.wire.public import Completion, DeadLetter, Result, target_summary
-from squirrel.wire.records import Execution
+from squirrel.wire.records import Command, Execution
 
 ROUTE_WAIT_MS = 200  # between looks for a route that is being written
 
@@ -91,6 +91,9 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     target, policy, fallbacks = stage_of(row, run, route_for(work, row))
     if target is None:
         _wait_for_route(work, row, run)
+        return
+    if type(target) is PluginTarget and workflows.is_workflow(target):
+        _end(work, row, run, workflows.emitted(work, row, run, target))
         return
     spec = row.spec
     message = spec.message if run.message is None else run.message
@@ -176,9 +179,31 @@ def take_answer(work: Work, row: Row, run: OpenRun, result: Result) -> None:
 
 def _give_up(work: Work, row: Row, run: OpenRun) -> None:
     """No answer came in time: the attempt has failed, and its result is ours to report."""
+    if row.workflow is not None:
+        end_workflow(work, row, workflows.timed_out(work, row))
+        return
     result = promises.unanswered(row, run, target_of(work, row, run), work.now_ms)
     work.results.append(result)
     take_answer(work, row, run, result)
+
+
+def workflow_heard(work: Work, row: Row, command: Command) -> None:
+    """A step of a workflow's run reached its outcome."""
+    end_workflow(work, row, workflows.heard(work, row, command))
+    settle(work, row)
+
+
+def end_workflow(work: Work, row: Row, end: workflows.End | None) -> None:
+    """The open run of a coordinator ends with it."""
+    assert row.workflow is not None, "only coordinators come here"
+    run = next((each for each in row.runs if each.id == row.workflow.run), None)
+    if run is not None:
+        _end(work, row, run, end)
+
+
+def _end(work: Work, row: Row, run: OpenRun, end: workflows.End | None) -> None:
+    if end is not None:
+        finish(work, row, run, end.state, work.now_ms, end.reason)
 
 
 def target_of(work: Work, row: Row, run: OpenRun) -> Target | None:

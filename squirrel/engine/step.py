@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from squirrel.engine import changes, children, completing, groups, runs
+from squirrel.engine import changes, children, completing, groups, runs, workflow_verbs
 from squirrel.engine.work import Work
 from squirrel.model.schedule import FINAL, Releasing, Row, State
 from squirrel.wire import owner_link as codes
@@ -27,6 +27,7 @@ CHANGES: dict[str, Change] = {
     "replay": changes.trigger,
     "complete": completing.complete,
     "heartbeat": completing.heartbeat,
+    "workflow": workflow_verbs.asked,
 }
 
 

@@ -79,6 +79,7 @@ class Work:
     children: Children
     calendars: Callable[[str], CalendarLookup] = lambda namespace: no_calendars
     listeners: Callable[[str, str], Sequence[Listener]] = lambda namespace, event: ()
+    workflows: Callable[[str, str], bytes | None] = lambda namespace, name: None  # the newest definition, encoded
     entries: dict[bytes, Entry] = field(default_factory=dict)
     waiters: dict[bytes, bytes | None] = field(default_factory=dict)  # W rows to put or delete
     executions: list[Execution] = field(default_factory=list)

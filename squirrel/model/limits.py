@@ -39,6 +39,17 @@ RETRY_WORDS_MAX: Final = 50  # of `retry.on`
 PARENT_BODY_BYTES_MAX: Final = 16 * KIB  # of an answer that is handed to children; longer ones are cut and say so
 PARENT_RESULTS_BYTES_MAX: Final = 64 * KIB  # of all parents of one child: they ride in its row until it is called
 
+WORKFLOW_STEPS_MAX: Final = 100
+WORKFLOW_BYTES_MAX: Final = 128 * KIB  # of a definition: it rides in the row of each of its runs
+WORKFLOW_INPUT_BYTES_MAX: Final = 64 * KIB
+WORKFLOW_ANSWERS_BYTES_MAX: Final = 128 * KIB  # of all steps of a run; beyond it bodies are left out, and it is said
+WORKFLOW_NAME_CHARS_MAX: Final = 100  # part of event names and tags
+STEP_ID_CHARS_MAX: Final = 63
+FAN_OUT_ITEMS_MAX: Final = 500
+FAN_OUT_PARALLELISM_DEFAULT: Final = 50
+WORKFLOW_VERSIONS_KEPT_MAX: Final = 10
+WORKFLOWS_MAX: Final = 500  # per namespace: a list is one answer
+
 # --- time --------------------------------------------------------------------------------------------------------
 INSTANT_MS_MAX: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z: the last instant RFC 3339 can write
 SECONDS_MAX: Final = INSTANT_MS_MAX // 1000
@@ -112,6 +123,10 @@ assert ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX < R
 assert (
     ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX + PARENT_RESULTS_BYTES_MAX < ROW_BYTES_MAX
 ), "what parents answered fits a row beside its replays"
+assert (
+    WORKFLOW_BYTES_MAX + WORKFLOW_INPUT_BYTES_MAX + WORKFLOW_ANSWERS_BYTES_MAX + 512 * (FAN_OUT_ITEMS_MAX + WORKFLOW_STEPS_MAX)
+    < ROW_BYTES_MAX
+), "a workflow run fits its row"
 assert PAYLOAD_BYTES_MAX < OWN_MESSAGES_BYTES_MAX, "one replay may carry the largest message"
 assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
 assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, (

@@ -18,6 +18,7 @@ from squirrel.model.limits import RETENTION_MS_DEFAULT
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.target import Fallback, Target
 from squirrel.model.when import When
+from squirrel.model.workflow import WorkflowState
 
 
 class State(StrEnum):
@@ -185,6 +186,7 @@ class Row(Struct, gc=False, array_like=True):
     failures_in_a_row: int = 0
     revisions: list[Revision] = []  # newest last, bounded by number and bytes
     moved_to: str = ""  # UNKNOWN only: the schedule of this id lives where this group does
+    workflow: WorkflowState | None = None  # of a schedule that is a workflow's run
 
 
 class RowHead(Struct, gc=False, array_like=True):

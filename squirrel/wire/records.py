@@ -31,6 +31,7 @@ Op = Literal[
     "rollback",  # restore the spec of a former `revision`
     "complete",  # an asynchronous target keeps its promise: attempt `attempt` of `run` ended in `outcome`
     "heartbeat",  # an asynchronous target works on: `run` is given up later
+    "workflow",  # a person's verb `on` to a workflow's run, for the step `child` where it takes one
     "replan",  # engine -> itself: a calendar that the rule names has changed
 ]
 
@@ -68,6 +69,7 @@ class Command(Struct, gc=False, array_like=True, frozen=True):
     brief: bool = False  # who waits does not need the row of a one-shot that was simply created
     wants: bool = False  # subscribe: the child asks for the answer
     answer: bytes = b""  # release, event: what the parent answered
+    workflow: bytes = b""  # create: the state of the workflow's run that the schedule is
 
 
 class Execution(Struct, gc=False, array_like=True, frozen=True):

@@ -18,11 +18,12 @@ from squirrel.wire.target_types.kind import TargetType
 from squirrel.wire.target_types.mail import EMAIL
 from squirrel.wire.target_types.messengers import APPRISE, SLACK
 from squirrel.wire.target_types.redis_stream import REDIS_STREAM
+from squirrel.wire.target_types.workflow import WORKFLOW
 
 TARGETS_GROUP: Final = "squirrel.targets"
 NOTIFIERS_GROUP: Final = "squirrel.notifiers"
 BUILT_IN: Final = ("http", "kafka")  # have nouns of their own, see wire/documents/target.py
-OURS: Final = (SLACK, EMAIL, APPRISE, *AMAZON_TYPES, PUBSUB, REDIS_STREAM)
+OURS: Final = (SLACK, EMAIL, APPRISE, *AMAZON_TYPES, PUBSUB, REDIS_STREAM, WORKFLOW)
 log = logging.getLogger(__name__)
 
 

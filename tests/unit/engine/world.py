@@ -44,6 +44,7 @@ class World:
         self.wakes: dict[bytes, int] = {}
         self.waiters: dict[bytes, bytes] = {}
         self.routes: dict[str, Route] = {}
+        self.workflows: dict[str, bytes] = {}  # encoded definitions
         self.executions: list[Execution] = []
         self.results: list[Result] = []
         self.completions: list[object] = []
@@ -140,6 +141,7 @@ class World:
             children=self._children,
             calendars=lambda namespace: self.calendars.get,
             listeners=ListenerBook(_Definitions(self)).of,
+            workflows=lambda namespace, name: self.workflows.get(name),
         )
         for key in keys:
             value = self.rows.get(key)
