@@ -115,7 +115,10 @@ def broken(path: Path, error: Exception) -> Fatal:
 
 
 def below(end: bytes) -> ReadOptions:
-    """Options of an iterator that ends below `end`. The caller must hold them as long as the iterator: rocksdict does not, and would read freed memory as the bound."""
+    """Options of an iterator that ends below `end`.
+
+    The caller must hold them as long as the iterator: rocksdict does not, and would read freed memory as the bound.
+    """
     options = ReadOptions()
     options.set_iterate_upper_bound(end)
     return options
