@@ -99,6 +99,15 @@ class History:
         }
 
     @cached_property
+    def unheard(self) -> dict[str, set[int]]:
+        """By run: the attempts that failed without an answer. They may have ended before they reached the target."""
+        found: dict[str, set[int]] = defaultdict(set)
+        for record in self.tap("results"):
+            if record["state"] == "failed" and record.get("status") is None:
+                found[record["run"]].add(record["attempt"])
+        return dict(found)
+
+    @cached_property
     def runs_of(self) -> dict[str, dict[str, int]]:
         """By schedule id: each run that was called or completed, and its slot."""
         found: dict[str, dict[str, int]] = defaultdict(dict)

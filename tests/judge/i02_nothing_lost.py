@@ -56,6 +56,9 @@ def _judge(history: History, life: Life) -> list[Violation]:
 
 
 def _ended_without_call(history: History, run: str) -> bool:
+    """It says why it was not called, or an attempt failed before it reached the target."""
+    if run in history.unheard:
+        return True
     completion = history.completions.get(run)
     return completion is not None and completion[1] in WITHOUT_A_CALL
 

@@ -1,8 +1,8 @@
 """I8. The retry count is exact: a sink that fails k times is called min(k, max_retries) + 1 times, numbered 1 to n without a gap.
 
-Counted at the socket; an attempt that a breaker deferred has a number and a result and is no call. A further attempt needs a
-failed result of the one before it (the caller may have lost an answer to a fault). Waits keep the policy. A dead letter stands
-there if and only if the attempts were used up, once.
+Counted at the socket; an attempt that a breaker deferred has a number and a result and is no call, one that failed without an
+answer may never have come to the target. A further attempt needs a failed result of the one before it. Waits keep the policy. A
+dead letter stands there if and only if the attempts were used up, once.
 """
 
 from __future__ import annotations
@@ -46,20 +46,28 @@ def _judge(
 ) -> list[Violation]:
     run = calls[0].run
     retries, fails = life.asked.get("max_retries", 0), life.asked.get("fails", 0)
-    numbers = sorted({call.attempt for call in calls} | deferred)
+    numbers = sorted({call.attempt for call in calls} | deferred | history.unheard.get(run, set()))
     if numbers != list(range(1, len(numbers) + 1)):
         return [Violation(NAME, life.id, f"attempts of {run} are numbered {numbers}")]
     expected, made = min(fails, retries) + 1, len(numbers) - len(deferred)
     wait_ms = life.asked.get("wait_ms", 1000)
     owed_ms = min(call.wall_ms for call in calls) + expected * (wait_ms * 2 + history.settings.epsilon_ms)
-    if made < expected and not deferred and owed_ms < history.end_wall_ms:
+    if made < expected and not deferred and not _given_up(history, run) and owed_ms < history.end_wall_ms:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {expected} are owed")]
     if made > retries + 1:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {retries + 1} are allowed")]
     unasked = [number for number in numbers[:-1] if number > fails and (run, number) not in failed]
     if unasked and history.has_tap("results"):
         return [Violation(NAME, life.id, f"{run} was tried again although attempt {unasked[0]} had not failed")]
-    return _waits(life, calls, wait_ms)
+    # The wait counts from the instant that the caller's clock said: a wrong one makes it shorter or longer.
+    wrong_clock = any(fault.kind.startswith("clock") for fault in history.faults)
+    return [] if wrong_clock else _waits(life, calls, wait_ms)
+
+
+def _given_up(history: History, run: str) -> bool:
+    """It was emitted in the moment of a crash, and when its engine was back the missed policy had nothing more for it."""
+    completion = history.completions.get(run)
+    return completion is not None and completion[1] in ("skipped", "missed")
 
 
 def _waits(life: Life, calls: list[Call], wait_ms: int) -> list[Violation]:
@@ -73,6 +81,8 @@ def _waits(life: Life, calls: list[Call], wait_ms: int) -> list[Violation]:
     least_ms = wait_ms * (1 - life.asked.get("jitter", 0.1)) - WAIT_TOLERANCE_MS
     for number, start_ns in starts.items():
         end_ns = ends.get(number - 1)
+        if starts.get(number - 1, 0) > start_ns:
+            continue  # a caller that had been cut off came late with an attempt that another had made or deferred
         if end_ns is not None and (start_ns - end_ns) / 1e6 < least_ms:
             waited_ms = (start_ns - end_ns) / 1e6
             return [Violation(NAME, life.id, f"attempt {number} of {calls[0].run} came after {waited_ms:.0f} ms")]

@@ -239,3 +239,10 @@ def test_i16_one_key(story: Story, other: dict[str, str], broken: int) -> None:
         said.pop("content", None)
         story.op("create", "a", 0, asked=asked, **said)
     assert len(story.judged(i16_idempotency)) == broken
+
+
+def test_i8_an_attempt_that_never_came_to_the_target(story: Story) -> None:
+    _attempts(story, [2, 3], fails=2)
+    assert story.judged(i08_retries_exact) == ["I8 a: attempts of a-1 are numbered [2, 3]"]
+    story.tap("results", run="a-1", attempt=1, state="failed")
+    assert story.judged(i08_retries_exact) == []

@@ -192,3 +192,11 @@ def test_i5_a_group_is_emitted_by_due_time(story: Story, created: int, broken: i
         record = {"run": schedule, "schedule": schedule, "attempt": 1, "due_ms": T0 + due, "emitted_ms": T0 + 4_995}
         story.tap("executions", **record)
     assert len(story.judged(i05_order)) == broken
+
+
+def test_i2_an_attempt_that_never_came_to_the_target_was_made(story: Story) -> None:
+    story.create("a", at_ms=T0 + 5_000)
+    story.completion("a", 5_000, state="failed")
+    assert len(story.judged(i02_nothing_lost)) == 1
+    story.tap("results", run="a-1", attempt=1, state="failed")
+    assert story.judged(i02_nothing_lost) == []

@@ -100,3 +100,12 @@ def test_a_last_line_that_a_kill_cut_is_left_out(story: Story) -> None:
     with (story.folder / "ledger.jsonl").open("ab") as file:
         file.write(b'{"i": 1, "mono_')
     assert [op.id for op in History(story.folder).ops] == ["a"]
+
+
+@pytest.mark.parametrize(("overlap", "broken"), [("skip", 0), ("allow", 1)])
+def test_i13_what_is_owed_in_turn_begins_within_e_of_the_one_before(story: Story, overlap: str, broken: int) -> None:
+    story.create("a", every_ms=1_000, start_ms=T0 + 1_000, overlap=overlap)
+    story.fault("broker-kill", 500, 3_000)
+    story.call("a", 12_000, due_ms=T0 + 1_000)
+    story.call("a", 20_000, run="a-2", due_ms=T0 + 2_000)
+    assert len(story.judged(i13_liveness)) == broken
