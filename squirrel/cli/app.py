@@ -13,6 +13,7 @@ from squirrel.cli import (
     completion,
     definitions,
     dev,
+    expectations,
     listen,
     listing,
     live,
@@ -32,7 +33,7 @@ from squirrel.cli import (
 GROUPS = (
     *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
     *(transfer, live, listen),
-    *(audit, profiles, completion, services, topics, settings),
+    *(audit, expectations, profiles, completion, services, topics, settings),
 )
 
 

@@ -22,6 +22,9 @@ def dev(
     kafka: Annotated[str | None, Parameter(help="HOST:PORT of a Kafka that runs already")] = None,
     history: Annotated[str | None, Parameter(help="sqlite:PATH or cassandra://HOST:PORT/KEYSPACE")] = None,
     ephemeral: Annotated[bool, Parameter(help="keep nothing: a fresh data directory, removed at the end")] = False,
+    watchdog: Annotated[
+        bool, Parameter(negative=(), help="run the watchdog too, for GET /api/v1/expectations")
+    ] = False,
 ) -> int:
     """Start Kafka and every service, and print `ready http://127.0.0.1:PORT` when a schedule sent now would fire.
 
@@ -29,4 +32,7 @@ def dev(
     """
     from squirrel.runtime.dev import DevOptions, run_dev
 
-    return run_dev(DevOptions(port=port, data_dir=data_dir, kafka=kafka, history=history, ephemeral=ephemeral))
+    options = DevOptions(
+        port=port, data_dir=data_dir, kafka=kafka, history=history, ephemeral=ephemeral, watchdog=watchdog
+    )
+    return run_dev(options)

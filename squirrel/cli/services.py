@@ -15,6 +15,7 @@ SERVICES = {
     "engine": "owns the timeline: commands in, executions out",
     "executor": "calls targets and reports results",
     "recorder": "writes results into the history",
+    "watchdog": "tells what should have run and did not",
 }
 
 

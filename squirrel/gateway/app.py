@@ -22,13 +22,13 @@ from squirrel.gateway.batch import Batch
 from squirrel.gateway.call import Call
 from squirrel.gateway.compat.openapi import rrule_yaml
 from squirrel.gateway.compat.table import foreign_routes, seed_of, unauthorized
-from squirrel.gateway.completing import Completing, CompletingParts
 from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.delivery_operations import delivery_operations
 from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.docs_page import docs_page
 from squirrel.gateway.door import Door
+from squirrel.gateway.expectation_calls import ExpectationCalls
 from squirrel.gateway.idempotency import IdempotencyKeys
 from squirrel.gateway.kafka_writer import KafkaWriter
 from squirrel.gateway.lookups import Lookups
@@ -45,7 +45,6 @@ from squirrel.gateway.status import Meters, Status
 from squirrel.gateway.target_calls import TargetCalls
 from squirrel.gateway.templates import TemplateBook
 from squirrel.gateway.writes import Writes
-from squirrel.model.completion_token import completion_key
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.public import raw_json
 from squirrel.wire.route_book import RouteBook
@@ -81,18 +80,14 @@ def create_app(deps: GatewayDeps) -> FastAPI:
 
     planning = Planning(deps, parts, definitions)
     repair = Repair(deps, parts, planning.bulk, letters, kept)
-    completing = Completing(
-        CompletingParts(
-            deps.clock, deps.new_id, parts.lookups, parts.writes, completion_key(settings.completion_secret)
-        )
-    )
     operations = [
         *operations_of(_handlers(deps, parts, definitions, writer, meters)),
         *planning.operations(),
-        *delivery_operations(completing),
+        *delivery_operations(deps, parts, definitions),
         *repair.operations(),
         *TargetCalls(deps, definitions).operations(),
         *AuditCalls(deps.audit_source).operations(),
+        *ExpectationCalls(settings.watchdog_url, settings.link_token).operations(),
     ]
     app = FastAPI(
         title="Squirrel",

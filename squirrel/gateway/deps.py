@@ -29,6 +29,7 @@ class GatewaySettings:
     completions_topic: str = "squirrel.completions"
     dead_letters_topic: str = "squirrel.dead-letters"
     operations_topic: str = "squirrel.operations"
+    watchdog_url: str = ""  # of its internal door; empty: there is none
     audit_topic: str = "squirrel.audit"
     audit: bool = True  # a record for each changing call
     audit_key: str = field(default="", repr=False)  # of the records' hashes; empty: a plain hash

@@ -59,6 +59,19 @@ REPAIR: Final[dict[str, Schema]] = {
     "Reopen": closed([], reason=_REASON),
     "DeadLetter": _LETTER,
     "DeadLetterPage": _page(_LETTER),
+    "Expectations": {
+        "type": "object",
+        "required": ["as_of", "counts", "items"],
+        "properties": {
+            "as_of": _INSTANT,
+            "counts": {
+                "type": "object",
+                "properties": {"overdue": {"type": "integer"}, "unanswered": {"type": "integer"}},
+                "description": "of the namespace, up to 100,000 each",
+            },
+            "items": {"type": "array", "items": {"type": "object"}},
+        },
+    },
     "AuditPage": _page({"type": "object", "required": ["at", "operation", "outcome", "status", "writer", "seq"]}),
     "OperationPage": _page({"type": "object"}),
 }

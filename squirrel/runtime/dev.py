@@ -18,6 +18,7 @@ from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -40,6 +41,7 @@ PROFILE: Mapping[str, object] = {
 }
 # Doors first, so that nothing new comes in while the rest drains.
 STOP_ORDER = {"gateway": 0, "intake": 0, "engine": 1, "executor": 1, "recorder": 2}
+WATCHDOG = "watchdog"  # reads everything a second time, so it runs when asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class DevOptions:
     kafka: str | None = None
     history: str | None = None
     ephemeral: bool = False
+    watchdog: bool = False
 
 
 def run_dev(options: DevOptions) -> int:
@@ -75,6 +78,7 @@ def settings_of(options: DevOptions, temporary: Path | None = None) -> tuple[Set
         "data_dir": temporary or options.data_dir,
         "history": options.history,
         "internal_token": secrets.token_urlsafe(24),
+        "watchdog_url": f"http://127.0.0.1:{free_port()}" if options.watchdog else None,
     }
     settings, notes = load(flags, profile=PROFILE)
     return settings.model_copy(update={"data_dir": settings.data_dir.absolute()}), notes
@@ -148,10 +152,11 @@ def children(settings: Settings) -> list[Child]:
     """The services as processes, each with a door of its own."""
     found: list[Child] = []
     ports = {name: free_port() for name in STOP_ORDER}
+    if settings.watchdog_url:
+        ports[WATCHDOG] = urlsplit(settings.watchdog_url).port or free_port()
     closed = ",".join((settings.refused_ports, *map(str, ports.values()))).lstrip(",")
     settings = settings.model_copy(update={"refused_ports": closed})  # loopback is open to targets, but not these doors
-    for name, order in STOP_ORDER.items():
-        port = ports[name]
+    for name, port in ports.items():
         # The gateway's own /readyz looks through the whole chain: Kafka, definitions, an owner for every partition.
         probed = settings.port if name == "gateway" else port
         found.append(
@@ -160,7 +165,7 @@ def children(settings: Settings) -> list[Child]:
                 argv=[sys.executable, "-m", "squirrel", name],
                 environment=environment_of(settings, port),
                 ready=http_ready("127.0.0.1", probed),
-                stop_order=order,
+                stop_order=STOP_ORDER.get(name, 2),
             )
         )
     return found
@@ -182,6 +187,7 @@ def environment_of(settings: Settings, internal_port: int) -> dict[str, str]:
         "SQUIRREL_REFUSED_PORTS": settings.refused_ports,
         "SQUIRREL_INTERNAL_PORT": str(internal_port),
         "SQUIRREL_SHOW_KAFKA": "1",
+        "SQUIRREL_WATCHDOG_URL": settings.watchdog_url,
     }
     return {**os.environ, **ours}
 

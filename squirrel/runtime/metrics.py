@@ -38,6 +38,13 @@ METRICS: dict[str, tuple[str, str]] = {
     "history_failures": ("counter", "Writes that the history store refused or timed out; each is tried again"),
     "history_up": ("gauge", "1 while the history store takes writes"),
     "accepted": ("counter", "Schedules and changes taken from the inbox"),
+    "expected_overdue": ("gauge", "Schedules that should have run and did not, as the watchdog sees it"),
+    "expected_unanswered": ("gauge", "Attempts that were emitted and have no result in time, as the watchdog sees it"),
+    "expected_overdue_ms_max": ("gauge", "Age of the oldest instant that the engine let pass, milliseconds"),
+    "watchdog_lag_ms": ("gauge", "How long ago the watchdog had read all there was, milliseconds"),
+    "watchdog_read": ("counter", "Records that the watchdog has read"),
+    "watchdog_unreadable": ("counter", "Records that the watchdog could not read"),
+    "watchdog_notices": ("counter", "Notices of overdue schedules, of their ends too"),
     "requests": ("counter", "REST calls answered"),
     "requests_failed": ("counter", "REST calls answered with a status of 500 and above"),
 }

@@ -62,6 +62,8 @@ class Settings(BaseModel):
     allowed_origins: str
     audit: bool
     audit_key: SecretStr
+    watchdog_url: str = Field(pattern=r"^(https?://[!-~]+)?$")
+    watchdog_threshold_seconds: float = Field(ge=5, le=86_400)
     rest_concurrency: int = Field(ge=1)
     allowed_target_hosts: str
     targets_allow_cidrs: str

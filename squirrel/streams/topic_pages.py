@@ -69,6 +69,14 @@ class TopicPages:
                 found, at = await self._read(partition, at, min(ends[partition], at + CHUNK_RECORDS))
                 yield found
 
+    async def value_at(self, partition: int, offset: int) -> bytes | None:
+        """The record at exactly this offset; None when it was compacted or deleted."""
+        begins, ends = await self._ends()
+        if not begins.get(partition, 0) <= offset < ends.get(partition, 0):
+            return None
+        found, _ = await self._read(partition, offset, offset + 1)
+        return found[0].value if found else None
+
     async def _push(self, heads: list[tuple[int, int, int]], walk: _Walk) -> None:
         while not walk.kept and walk.end > walk.begin:
             start = max(walk.begin, walk.end - CHUNK_RECORDS)

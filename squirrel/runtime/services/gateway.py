@@ -68,6 +68,7 @@ class GatewayService:
                 dead_letters_topic=topics.dead_letters,
                 operations_topic=topics.operations,
                 audit_topic=topics.audit,
+                watchdog_url=settings.watchdog_url,
                 audit=settings.audit,
                 audit_key=settings.audit_key.get_secret_value(),
                 link_token=settings.internal_token.get_secret_value(),

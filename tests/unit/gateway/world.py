@@ -32,6 +32,7 @@ from squirrel.stores.history import AttemptRecord, CompletionRecord, HistoryBatc
 from squirrel.stores.sqlite import SqliteHistory
 from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.documents import TargetPolicy
+from squirrel.wire.expectations import AskExpectations, Expectations, decode_ask, encode_expectations
 from squirrel.wire.owner_link import PATH
 from squirrel.wire.public import Result, encode_public
 from squirrel.wire.records import decode_execution
@@ -199,6 +200,9 @@ class World:
         self.history = SqliteHistory(folder / "history.db")
         self.posts = 0
         self.link_down = False
+        self.watchdog_url = ""
+        self.watchdog_asked: list[AskExpectations] = []
+        self.expectations = Expectations(as_of_ms=NOW_MS, ready=True, overdue=0, unanswered=0, items=[])
         self.answer_asks: Callable[[bytes], Awaitable[bytes]] | None = None  # instead of the engine
         self._ids = itertools.count(1)
         book = RouteBook(self.definitions)
@@ -247,6 +251,7 @@ class World:
             "version": "9.9.9",
             "outcome_seconds": 2.0,
             "write_seconds": 1.0,
+            "watchdog_url": self.watchdog_url,
         }
         return GatewayDeps(
             clock=self.clock,
@@ -262,6 +267,9 @@ class World:
 
     async def answer(self, request: web.Request) -> web.Response:
         """The owner's internal HTTP."""
+        if request.content_type == "application/json":
+            self.watchdog_asked.append(decode_ask(await request.read()))
+            return web.Response(body=encode_expectations(self.expectations))
         self.posts += 1
         if request.headers.get("Authorization") != f"Bearer {TOKEN}":
             return web.Response(status=401)
@@ -344,6 +352,7 @@ async def running_world(folder: Path) -> AsyncIterator[World]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     port = runner.addresses[0][1]
+    world.watchdog_url = f"http://127.0.0.1:{port}"
     world.directory.map = dict.fromkeys(range(PARTITIONS), f"http://127.0.0.1:{port}")
     for partition in range(PARTITIONS):
         await world.engine.on_assigned(partition, epoch=1)
