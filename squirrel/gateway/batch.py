@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from starlette.responses import Response
 
 from squirrel.gateway.call import Call
-from squirrel.gateway.crowding import Crowding
+from squirrel.gateway.crowding import MINUTE_MS, Crowding
 from squirrel.gateway.idempotency import key_reused
 from squirrel.gateway.outcomes import DONE, problem_of
 from squirrel.gateway.problems import Answered, of_refused, of_unavailable
@@ -50,7 +50,9 @@ class Batch:
             by_partition.setdefault(item.order.partition, []).append(item)
         keyed = call.idempotency_key is not None
         wait = not call.respond_async
-        await asyncio.gather(*(self._send(items, results, wait=wait, keyed=keyed) for items in by_partition.values()))
+        sent = (self._send(items, results, wait=wait, keyed=keyed) for items in by_partition.values())
+        created = [each for part in await asyncio.gather(*sent) for each in part]
+        await self._warn_of_crowds(call.namespace, created, results)
         return Response(answer_json({"results": results}), 200, media_type="application/json")
 
     async def _read(self, call: Call, bodies: list[bytes], results: list[dict[str, Any]]) -> list[_Item]:
@@ -72,27 +74,41 @@ class Batch:
                 items.append(_Item(index, order, new.warnings))
         return items
 
-    async def _send(self, items: list[_Item], results: list[dict[str, Any]], *, wait: bool, keyed: bool) -> None:
-        """One append and one question per partition."""
+    async def _send(
+        self, items: list[_Item], results: list[dict[str, Any]], *, wait: bool, keyed: bool
+    ) -> list[tuple[_Item, Decided]]:
+        """One append and one question per partition; the items that are new."""
         try:
             outcomes = await self._writes.send_all([item.order for item in items], wait=wait)
         except (Unavailable, Refused) as error:
             problem = of_refused(error) if isinstance(error, Refused) else of_unavailable(error)
             for item in items:
                 results[item.place] = _failed(item.order.command.id, problem)
-            return
-        for item, decided in zip(items, outcomes, strict=True):
-            results[item.place] = result = _result(item, decided, keyed=keyed)
-            if decided is not None and decided.code == CREATED and (crowded := await self._crowded(item, decided)):
-                result["warnings"] = [*result.get("warnings", ()), *crowded]
+            return []
+        pairs = list(zip(items, outcomes, strict=True))
+        for item, decided in pairs:
+            results[item.place] = _result(item, decided, keyed=keyed)
+        return [(item, decided) for item, decided in pairs if decided is not None and decided.code == CREATED]
 
-    async def _crowded(self, item: _Item, decided: Decided) -> list[str]:
+    async def _warn_of_crowds(
+        self, namespace: str, created: list[tuple[_Item, Decided]], results: list[dict[str, Any]]
+    ) -> None:
+        """Minute by minute, once all are on the timeline; each item of a crowded one is told."""
+        minutes: dict[int, list[_Item]] = {}
+        for item, decided in created:
+            if (due_ms := self._due_ms(item, decided)) is not None:
+                minutes.setdefault(due_ms // MINUTE_MS, []).append(item)
+        for minute, items in minutes.items():
+            if said := await self._crowding.warnings_at(namespace, minute * MINUTE_MS, runs=len(items)):
+                for item in items:
+                    results[item.place]["warnings"] = [*item.warnings, *said]
+
+    def _due_ms(self, item: _Item, decided: Decided) -> int | None:
         """A plain one-shot says by itself when it is due, so its row need not be read again."""
-        command = item.order.command
-        when = command.spec.when if command.spec is not None else None
-        if when is not None and is_plain(when) and when.at_ms is not None:
-            return await self._crowding.warnings_at(command.namespace, when.at_ms)
-        return await self._crowding.warnings(command.namespace, decided)
+        spec = item.order.command.spec
+        if spec is not None and is_plain(spec.when) and spec.when.at_ms is not None:
+            return spec.when.at_ms
+        return self._crowding.due_ms(decided)
 
 
 def _result(item: _Item, decided: Decided | None, *, keyed: bool) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
 from squirrel.model.instants import format_instant
 from squirrel.model.limits import CROWD_COUNTED_MAX
-from squirrel.model.schedule import State, decode_row
+from squirrel.model.schedule import decode_row
 from squirrel.wire.documents import next_run_ms
 from squirrel.wire.owner_link import CHANGED, CREATED, Buckets, Crowd, Decided
 
@@ -52,18 +52,22 @@ class Crowding:
         if not self._runs_max or decided is None or decided.code not in (CREATED, CHANGED) or decided.row is None:
             return []
         row = decode_row(decided.row)
-        due_ms = next_run_ms(row) if row.state is State.ACTIVE else None
+        due_ms = next_run_ms(row)
         return [] if due_ms is None else await self.warnings_at(namespace, due_ms, row.spec.when.spread_seconds)
 
-    async def warnings_at(self, namespace: str, due_ms: int, spread_seconds: int = 0) -> list[str]:
-        """The same for a run of which only the instant is known; it has been added to the timeline already."""
+    def due_ms(self, decided: Decided) -> int | None:
+        """When the schedule of an outcome runs next; None where nobody wants to know."""
+        return next_run_ms(decode_row(decided.row)) if self._runs_max and decided.row is not None else None
+
+    async def warnings_at(self, namespace: str, due_ms: int, spread_seconds: int = 0, runs: int = 1) -> list[str]:
+        """The same for runs of which only the instant is known; they have been added to the timeline already."""
         if not self._runs_max:
             return []
         minute = due_ms // MINUTE_MS
         known = self._minutes.get((namespace, minute))
         now = self._clock.monotonic()
         if known is not None and now - known.counted_at < KEPT_SECONDS:
-            known.runs += 1
+            known.runs += runs
         elif self._may_ask(now):
             known = await self._counted(namespace, minute, now)
         else:
