@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer with venv; everything else is installed into .venv from requirements/dev.txt, by hash.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dev test check bench lock chaos
+.PHONY: help dev test check bench lock chaos soak
 
 # The first of these that is 3.11 or newer and can make an environment.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
@@ -38,6 +38,9 @@ bench: $(STAMP) ## the benchmarks, one JSON object a line (ONLY=engine_ingest fo
 
 chaos: $(STAMP) ## faults on real processes, judged (MINUTES=10 SEED=7 ONLY=kill-engine,poison)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED),) $(if $(ONLY),--only $(ONLY),) $(ARGS)
+
+soak: $(STAMP) ## 1,000 schedules a second with faults, and how memory, files, topics and lateness grow (HOURS=1 SEED=7)
+	@$(BIN)/python -m tests.chaos --soak $(or $(HOURS),1) $(if $(SEED),--seed $(SEED),) $(ARGS)
 
 lock: $(STAMP) ## resolve requirements/ anew from pyproject.toml (needs uv)
 	uv pip compile $(LOCK) --extra dev --upgrade --output-file requirements/dev.txt pyproject.toml

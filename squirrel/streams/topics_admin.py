@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
 
 from squirrel.model.errors import SquirrelError
 
 KNOWN_TRIES_MAX: Final = 200
 KNOWN_POLL_SECONDS: Final = 0.05
+ASKED_TRIES_MAX: Final = 60
+ASKED_AGAIN_SECONDS: Final = 0.25
+
+T = TypeVar("T")
 
 
 class TopicRefused(SquirrelError):
@@ -89,10 +93,10 @@ class TopicsAdmin:
         """Those that exist, by name, with all their settings."""
         if not names:
             return {}
-        existing = set(await self._admin.list_topics()) & set(names)
+        existing = set(await patiently(self._admin.list_topics)) & set(names)
         if not existing:
             return {}
-        topics = await self._admin.describe_topics(sorted(existing))
+        topics = await patiently(lambda: self._admin.describe_topics(sorted(existing)))
         configs = await self._configs(sorted(existing))
         out = {}
         for topic in topics:
@@ -109,7 +113,7 @@ class TopicsAdmin:
             NewTopic(item.name, item.partitions, item.replication, topic_configs=dict(item.configs))
             for item in descriptions
         ]
-        response = await self._admin.create_topics(wanted)
+        response = await patiently(lambda: self._admin.create_topics(wanted))
         created = set()
         for name, code, message in (tuple(error)[:3] for error in response.topic_errors):
             if code == 0:
@@ -121,7 +125,7 @@ class TopicsAdmin:
     async def _until_known(self, names: set[str]) -> None:
         """A broker answers "created" before its metadata knows the topic; whoever uses it next must find it."""
         for _ in range(KNOWN_TRIES_MAX):
-            if names <= set(await self._admin.list_topics()):
+            if names <= set(await patiently(self._admin.list_topics)):
                 return
             await asyncio.sleep(KNOWN_POLL_SECONDS)
         raise TopicRefused(f"{sorted(names)} were created but the brokers do not show them")
@@ -129,12 +133,28 @@ class TopicsAdmin:
     async def _configs(self, names: Sequence[str]) -> dict[str, dict[str, str]]:
         wanted = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
         out: dict[str, dict[str, str]] = {}
-        for response in await self._admin.describe_configs(wanted):
+        for response in await patiently(lambda: self._admin.describe_configs(wanted)):
             for code, message, _, name, entries in (tuple(resource)[:5] for resource in response.resources):
                 if code:
                     raise TopicRefused(f"{name}: {message or for_code(code).__name__}")
                 out[name] = {entry[0]: entry[1] for entry in (tuple(entry) for entry in entries)}
         return out
+
+
+async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
+    """What the broker answers, asked again while it says that it is not ready yet.
+
+    aiokafka's admin client, unlike its producer and consumer, raises what would go by itself (NodeNotReadyError while a broker that
+    has just started takes its first connection). All that is asked here may be asked twice.
+    """
+    for _ in range(ASKED_TRIES_MAX - 1):
+        try:
+            return await ask()
+        except KafkaError as error:
+            if not error.retriable:
+                raise
+            await asyncio.sleep(ASKED_AGAIN_SECONDS)
+    return await ask()
 
 
 def _report(description: TopicDescription, found: TopicFound | None) -> TopicReport:

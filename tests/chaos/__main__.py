@@ -11,18 +11,24 @@ from pathlib import Path
 
 import uvloop
 
+from tests.chaos.curve import chart
 from tests.chaos.machine import IN_NAMESPACE, can_unshare
 from tests.chaos.plan import KIND_OF
-from tests.chaos.run import folder_of, long_form, run, short_form
+from tests.chaos.run import folder_of, long_form, run, short_form, soak_form
 
 # A broker that is killed every half minute never pays back what its optimising compiler costs.
 QUICK_JVM = "-XX:TieredStopAtLevel=1"
+
+SCENARIOS = {"outage": "broker-outage"}
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long the load lasts (the long form)")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
+    parser.add_argument(
+        "--soak", type=float, metavar="HOURS", help="1,000 a second for so long, and how everything grows"
+    )
     parser.add_argument("--seed", type=int, help="what is drawn by chance; a fresh one is chosen and printed")
     parser.add_argument("--only", default="", help=f"kinds of faults, by comma: {', '.join(KIND_OF)}")
     parser.add_argument("--folder", type=Path, help="where the files go; .chaos/seed-N")
@@ -35,16 +41,21 @@ def main() -> int:
         again = ["unshare", "-m", sys.executable, "-m", "tests.chaos", *sys.argv[1:]]
         os.execvpe("unshare", again, {**os.environ, IN_NAMESPACE: "1"})
     given = arguments()
-    only = tuple(name for name in given.only.split(",") if name)
+    only = tuple(SCENARIOS.get(name, name) for name in given.only.split(",") if name)
     unknown = [name for name in only if name not in KIND_OF]
     if unknown:
         sys.stderr.write(f"no such kind of fault: {', '.join(unknown)}; there are {', '.join(KIND_OF)}\n")
         return 2
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
     form = short_form(seed) if given.short else long_form(seed, given.minutes, only)
+    if given.soak is not None:
+        form = soak_form(seed, given.soak)
+    folder = folder_of(seed, given.folder)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is what we made
     os.environ["JAVA_TOOL_OPTIONS"] = QUICK_JVM
-    outcome = uvloop.run(run(form, folder_of(seed, given.folder)))
+    outcome = uvloop.run(run(form, folder))
+    if given.soak is not None:
+        sys.stdout.write(chart(folder / "curve.jsonl") + "\n")
     sys.stdout.write(outcome.report + "\n")
     return 0 if outcome.good else 1
 

@@ -15,6 +15,7 @@ from tests.judge.ledger import Ledger
 
 API: Final = "/api/v1/schedules"
 CALM_SECONDS: Final = 0.3  # after a call that found nobody
+WITHOUT_RETRY_AFTER: Final = "429 or 503 without Retry-After"
 
 
 def now_ms() -> int:
@@ -37,6 +38,7 @@ class Clients:
     unknown: list[str] = field(default_factory=list)  # ids whose create nobody answered
     stored_only: list[str] = field(default_factory=list)  # answered 202, or produced to the inbox
     numbers: int = 0
+    retention_seconds: int | None = None
 
     @property
     def goes_on(self) -> bool:
@@ -52,6 +54,12 @@ class Clients:
     def seen(self, what: str) -> None:
         """A rare path that was reached."""
         self.sometimes[what] = self.sometimes.get(what, 0) + 1
+
+    def heard(self, answer: Answer) -> Answer:
+        """Notes what every answer must have."""
+        if answer.status in (429, 503) and b"retry-after" not in answer.headers:
+            self.seen(WITHOUT_RETRY_AFTER)
+        return answer
 
     def due_in(self, seconds: float) -> int:
         due_ms = now_ms() + int(seconds * 1000)
@@ -74,6 +82,8 @@ class Clients:
                 "timeout_seconds": 2 if kind in FAILURES[3:] else 30,
             },
         }
+        if self.retention_seconds is not None:
+            body["retention_seconds"] = self.retention_seconds
         if "group" in asked:
             body["group"] = asked["group"]
         if "tag" in asked:
@@ -102,7 +112,7 @@ class Clients:
         """POST one schedule; whether it was acknowledged."""
         i = self.ledger.invoke("client", "create", body["id"], asked)
         try:
-            answer = await http.call("POST", API, body, headers)
+            answer = self.heard(await http.call("POST", API, body, headers))
         except NoAnswer:
             return self.created(i, body["id"], None)
         more = {"body": answer.body} if answer.status >= 400 else {}
@@ -115,7 +125,7 @@ class Clients:
         method, path, body = call
         i = self.ledger.invoke("client", op, name, asked)
         try:
-            answer = await http.call(method, path, body)
+            answer = self.heard(await http.call(method, path, body))
         except NoAnswer:
             self.ledger.ended(i, "info", {"status": None})
             return None

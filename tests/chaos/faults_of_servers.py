@@ -102,6 +102,7 @@ FAULTS: dict[str, Fault] = {
     "broker-kill": broker_kill,
     "broker-stop": broker_stop,
     "broker-long-stop": broker_stop,
+    "broker-outage": broker_kill,
     "cassandra-kill": cassandra_kill,
     "cassandra-stop": cassandra_stop,
     "cut-engine": cut,

@@ -32,6 +32,7 @@ class Kind:
     needs: str = ""  # what the machine must have: cassandra, tmpfs, faketime, strace
     long_form_only: bool = False
     beyond_session: bool = False  # `seconds` are added to the session timeout
+    by_name_only: bool = False  # a scenario of its own: planned when it is asked for
 
 
 KINDS: Final[tuple[Kind, ...]] = (
@@ -53,6 +54,7 @@ KINDS: Final[tuple[Kind, ...]] = (
     Kind("broker-kill", "F8", "heavy", ("broker",), (1, 3), 5),
     Kind("broker-stop", "F8", "heavy", ("broker",), (3, 6), 3),
     Kind("broker-long-stop", "F8", "heavy", ("broker",), (6, 10), 6, long_form_only=True, beyond_session=True),
+    Kind("broker-outage", "F8", "heavy", ("broker",), (300, 300), 6, by_name_only=True),
     Kind("cut-engine", "F9", "heavy", ENGINES, (4, 14), 3),
     Kind("cut-executor", "F9", "light", EXECUTORS, (2, 5), 2),
     Kind("cut-gateway", "F9", "light", ("gateway",), (2, 4), 1),
@@ -89,10 +91,13 @@ class Planned:
     seconds: float
 
 
-def usable(has: Iterable[str], *, long_form: bool) -> tuple[Kind, ...]:
-    """The kinds that this machine and this form can make."""
+def usable(has: Iterable[str], *, long_form: bool, only: Sequence[str] = ()) -> tuple[Kind, ...]:
+    """The kinds that this machine and this form can make; of those in `only` when it names any."""
     machine = {"", *has}
-    return tuple(kind for kind in KINDS if kind.needs in machine and (long_form or not kind.long_form_only))
+    able = [kind for kind in KINDS if kind.needs in machine]
+    if only:
+        return tuple(kind for kind in able if kind.name in only)
+    return tuple(kind for kind in able if (long_form or not kind.long_form_only) and not kind.by_name_only)
 
 
 def plan(

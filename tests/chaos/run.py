@@ -13,7 +13,8 @@ from random import Random
 from typing import Any, Final
 
 from tests.chaos import ending_state, faults_of_disks, faults_of_processes, faults_of_records, faults_of_servers
-from tests.chaos.asking import Clients, now_ms
+from tests.chaos.asking import WITHOUT_RETRY_AFTER, Clients, now_ms
+from tests.chaos.curve import watch_curve
 from tests.chaos.ending import Ending
 from tests.chaos.installation import Installation
 from tests.chaos.long_lived import far_future, lives, together
@@ -53,6 +54,8 @@ class Form:
     long_form: bool
     only: tuple[str, ...] = ()
     with_cassandra: bool = False
+    pace: float = 1.0  # above 1: longer rests between faults
+    retention_seconds: int | None = None  # of finished schedules; the product's default unless told
 
 
 def short_form(seed: int) -> Form:
@@ -62,6 +65,11 @@ def short_form(seed: int) -> Form:
 
 def long_form(seed: int, minutes: float, only: tuple[str, ...] = ()) -> Form:
     return Form(seed, minutes * 60, 450, 30, 10, 30, long_form=True, only=only, with_cassandra=True)
+
+
+def soak_form(seed: int, hours: float) -> Form:
+    """Steady and long: faults are rare, what is finished leaves after a minute, and growth has to show."""
+    return Form(seed, hours * 3600, 1000, 30, 10, 30, long_form=True, pace=20, retention_seconds=60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +129,12 @@ async def run(form: Form, folder: Path) -> Outcome:
 async def _load_and_faults(
     form: Form, on: Installation, clients: Clients, nemesis: Nemesis, watching: Watching
 ) -> list[str]:
-    able = usable(abilities(form.with_cassandra), long_form=form.long_form or bool(form.only))
-    kinds = [kind for kind in able if not form.only or kind.name in form.only]
+    kinds = usable(abilities(form.with_cassandra), long_form=form.long_form, only=form.only)
     # The last tenth is without new faults: what they broke is under load while it mends.
-    faults = plan(form.seed, form.load_seconds * 0.9, kinds, session_seconds=form.session_seconds)
+    faults = plan(form.seed, form.load_seconds * 0.9, kinds, session_seconds=form.session_seconds, pace=form.pace)
     tell(f"{len(faults)} faults of {len({fault.kind for fault in faults})} kinds are planned")
-    scraping = asyncio.ensure_future(watching.watch(clients.ending))
+    clients.retention_seconds = form.retention_seconds
+    scraping = asyncio.gather(watching.watch(clients.ending), watch_curve(on, clients))
     work: list[Coroutine[Any, Any, Any]] = [
         far_future(clients, 20),
         nemesis.carry_out(faults),
@@ -160,7 +168,9 @@ async def _settle(
         await watching.scrape()
         final.write_all(await ending_state.lags(on))
         final.write_all(ending_state.resources(on))
-        looked_at = [*far, *clients.unknown, *clients.stored_only[:LOOKED_AT_MAX]]
+        called = [name for name in clients.unknown if name in clients.target.called]
+        others = [name for name in clients.unknown if name not in clients.target.called]
+        looked_at = [*far, *called, *others[:LOOKED_AT_MAX], *clients.stored_only[:LOOKED_AT_MAX]]
         final.write_all(await ending_state.schedules(on.gateway_port, looked_at))
         tell(f"looked at {len(looked_at)} schedules; reading the topics")
         await on.stop_services(*SERVICES)
@@ -189,6 +199,8 @@ def _judged(form: Form, folder: Path, watching: Watching, sometimes: dict[str, i
     found = {**sometimes, **reached(watching, folder / "logs", History(folder))}
     wanted = () if form.only else LONG_RUN if form.long_form else EVERY_RUN
     unreached = [name for name in wanted if not found.get(name)]
+    if silent := found.get(WITHOUT_RETRY_AFTER):
+        unreached.append(f"a Retry-After in {silent} answers of 429 or 503")
     lines = [verdict.report(), f"longest recovery after {verdict.recovery_kind}"]
     lines.extend(f"sometimes {count:>7} {name}" for name, count in sorted(found.items()))
     lines.extend(f"never reached: {name}" for name in unreached)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections import deque
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl
@@ -22,6 +23,7 @@ from tests.judge.ledger import Lines
 FAILURES: Final = ("500", "503", "reset", "hang", "drip", "endless")
 ENDLESS_BYTES: Final = b"x" * 16_384
 FLUSH_LINES: Final = 500
+LATENESS_KEPT: Final = 10_000
 
 
 class ScriptedTarget:
@@ -32,6 +34,8 @@ class ScriptedTarget:
         self.ending = ending
         self.received = 0
         self.last_ns = 0
+        self.late_ms: deque[int] = deque(maxlen=LATENESS_KEPT)  # of the newest first attempts
+        self.called: set[str] = set()  # schedule ids
         self.open: dict[int, dict[str, Any]] = {}  # calls that nobody has answered or given up yet
         self._lines = Lines(path)
         self._buffer: list[dict[str, Any]] = []
@@ -51,19 +55,23 @@ class ScriptedTarget:
         """A call has been received whole."""
         self.received += 1
         self.last_ns = time.monotonic_ns()
+        due_ms = parse_instant(headers[b"squirrel-scheduled-for"].decode())
+        wall_ms = time.time_ns() // 1_000_000
+        self.late_ms.append(wall_ms - due_ms)
         call = {
             "mono_ns": self.last_ns,
-            "wall_ms": time.time_ns() // 1_000_000,
+            "wall_ms": wall_ms,
             "run": headers.get(b"webhook-id", b"").decode(),
             "attempt": int(headers.get(b"squirrel-attempt", b"0")),
             "schedule_id": headers.get(b"squirrel-schedule-id", b"").decode(),
-            "due_ms": parse_instant(headers[b"squirrel-scheduled-for"].decode()),
+            "due_ms": due_ms,
             "body": orjson.loads(body) if body else None,
             "content": hashlib.blake2b(body, digest_size=8).hexdigest(),
             "status": None,
             "ended_ns": None,
         }
         self.open[id(call)] = call
+        self.called.add(str(call["schedule_id"]))
         return call
 
     def ended(self, call: dict[str, Any], status: int | None) -> None:

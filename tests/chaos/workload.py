@@ -24,6 +24,7 @@ GROUPS: Final = 5
 SPIKE_ITEMS: Final = 500
 SPIKE_EVERY_SECONDS: Final = 20.0
 BEHIND_ITEMS_MAX: Final = 4_000  # an outage is not made up for without a bound
+CALM_SECONDS_MAX: Final = 3.0  # as a client that heeds Retry-After would
 INBOX_SECONDS_MAX: Final = 15.0
 STORED_IS_ENOUGH: Final = ("prefer", "respond-async")
 
@@ -50,7 +51,7 @@ async def batches(clients: Clients, rate: float) -> None:
 
     async def sender(headers: tuple[tuple[str, str], ...]) -> None:
         nonlocal sent, began
-        http = clients.http()
+        http, calm = clients.http(), CALM_SECONDS
         while clients.goes_on:
             behind = (time.monotonic() - began) * rate - sent
             if behind < BATCH_ITEMS:
@@ -61,7 +62,10 @@ async def batches(clients: Clients, rate: float) -> None:
             sent += BATCH_ITEMS
             items = [mixed(clients, clients.name("shot")) for _ in range(BATCH_ITEMS)]
             if not await batch(clients, http, items, headers):
-                await clients.ending.pause(CALM_SECONDS)
+                calm = min(CALM_SECONDS_MAX, calm * 2)
+                await clients.ending.pause(calm)
+            else:
+                calm = CALM_SECONDS
         http.close()
 
     await asyncio.gather(*(sender((STORED_IS_ENOUGH,) if index % 2 else ()) for index in range(SENDERS)))
@@ -76,13 +80,13 @@ async def batch(
     """One call with many creates; whether anybody answered."""
     calls = [(clients.ledger.invoke("batch", "create", body["id"], asked), body["id"]) for body, asked in items]
     try:
-        answer = await http.call("POST", f"{API}:batch", {"schedules": [body for body, _ in items]}, headers)
+        answer = clients.heard(
+            await http.call("POST", f"{API}:batch", {"schedules": [body for body, _ in items]}, headers)
+        )
     except NoAnswer:
         answer = None
     if answer is None or answer.status != 200:
         status = None if answer is None else answer.status
-        if answer is not None and status in (429, 503) and b"retry-after" not in answer.headers:
-            clients.seen("503 without Retry-After")
         for i, name in calls:
             clients.created(i, name, status)
         return False

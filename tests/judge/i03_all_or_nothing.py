@@ -23,7 +23,7 @@ def check(history: History) -> list[Violation]:
         if life.create.outcome != "info":
             continue
         final = history.final_schedules.get(life.id)
-        if calls and (final is None or final["status"] == 404):
+        if calls and final is not None and final["status"] == 404:
             found.append(Violation(NAME, life.id, "it was called and is not listed"))
         elif final is not None and final["status"] == 200 and not calls and not life.maybe_cancelled:
             owed = life.slots_ms(history.cutoff_ms)
