@@ -94,3 +94,18 @@ class DevInstance:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.stop()
+
+
+def service_pid(parent: int, service: str) -> int:
+    """The child of `squirrel dev` that runs this service."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            status = (entry / "stat").read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        if words[-2:-1] == [service.encode()] and int(status.rpartition(")")[2].split()[1]) == parent:
+            return int(entry.name)
+    raise AssertionError(f"no {service} below {parent}")

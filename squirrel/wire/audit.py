@@ -16,6 +16,7 @@ from msgspec import MsgspecError, Struct
 from msgspec.json import Decoder, Encoder
 
 IDS_KEPT_MAX: Final = 1000  # of one batch
+REMEMBERED_MAX: Final = 100_000  # records that a verifier knows again; an append has 500 at most
 _HASH_CHARS: Final = 64
 _TAIL: Final = b',"hash":"'
 
@@ -107,13 +108,14 @@ class _Chain:
 
 
 class Verifier:
-    """Judges records in the order of their offsets, partition by partition; keeps one entry for each writer."""
+    """Judges records in the order of their offsets, partition by partition; keeps where each writer is, and the newest hashes."""
 
     def __init__(self, key: bytes = b"", *, beginnings: dict[int, int] | None = None) -> None:
         """`beginnings`: the first offset that each partition still has; above 0 older records left their retention."""
         self._key = key
         self._beginnings = beginnings or {}
         self._chains: dict[tuple[int, str], _Chain] = {}  # a writer has one partition
+        self._seen: dict[tuple[int, str, int], str] = {}  # the newest, oldest first
         self.records = 0
         self.repeats = 0  # the same record twice: an append that was sent again because nobody heard of it
 
@@ -145,14 +147,17 @@ class Verifier:
                 chain.seq, chain.hash = record.seq - 1, record.prev  # the ones before are gone as they should be
         if not hmac.compare_digest(digest, _digest(body, self._key)):
             yield fault(record.writer, "changed")
-        elif record.seq == chain.seq and digest == chain.hash:
-            self.repeats += 1
+        elif record.seq <= chain.seq and self._seen.get((stored.partition, record.writer, record.seq)) == digest:
+            self.repeats += 1  # a whole append may come twice, so any of the last records may
             return
         elif record.seq != chain.seq + 1:
             yield fault(record.writer, "missing")
         elif record.prev != chain.hash:
             yield fault(record.writer, "unlinked")
         chain.seq, chain.hash = record.seq, digest
+        self._seen[stored.partition, record.writer, record.seq] = digest
+        if len(self._seen) > REMEMBERED_MAX:
+            del self._seen[next(iter(self._seen))]
 
 
 def _digest(body: bytes, key: bytes) -> str:

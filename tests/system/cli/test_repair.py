@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -10,8 +12,8 @@ from uuid import uuid4
 
 import pytest
 
-from squirrel.client import AsyncClient, Client, DeadLetter
-from tests.dev_instance import DevInstance
+from squirrel.client import AsyncClient, Client, ClientError, DeadLetter
+from tests.dev_instance import DevInstance, service_pid
 from tests.eventually import eventually
 from tests.system.cli.conftest import Squirrel
 
@@ -73,7 +75,9 @@ async def test_failed_runs_are_repaired(dev: DevInstance, squirrel: Squirrel, mo
         assert dry.startswith("3 would be called again")
         done = squirrel("dead-letters", "replay", "--event", f"{family}.*", "--rate", "100").stdout
         assert "succeeded: 3 done, 0 failed, 0 skipped of 3" in done
-        await eventually(lambda: len(list(client.runs(event=f"{family}.*", state="succeeded"))) == 3, timeout_seconds=30)
+        await eventually(
+            lambda: len(list(client.runs(event=f"{family}.*", state="succeeded"))) == 3, timeout_seconds=30
+        )
         again = list(client.runs(event=f"{family}.*", state="succeeded"))
         assert {run.replay_of for run in again} == {letter.run for letter in letters[1:]}
 
@@ -83,6 +87,41 @@ async def test_failed_runs_are_repaired(dev: DevInstance, squirrel: Squirrel, mo
 
         await eventually(marked, timeout_seconds=30)
         assert squirrel("operations", "-o", "json").stdout.count(f'"event": "{family}.*"') == 1
+
+
+async def test_an_operation_outlives_the_gateway_that_began_it(dev: DevInstance, moody: str) -> None:
+    """kill -9 in the middle: the supervisor's next gateway misses it, goes on, and calls nothing twice."""
+    event = f"order.{uuid4().hex[:8]}"
+    async with AsyncClient(dev.url) as client:
+        for _ in range(12):
+            await client.create(event=event, when={"in_seconds": 0}, target=moody, retry={"max_retries": 0})
+        with Client(dev.url) as other:
+            letters = await dead(other, event, 12)
+        _Moody.status = 200
+        begun = await client.replay_runs({"event": event, "state": "failed"}, rate=2)
+
+        async def is_under_way() -> bool:
+            return (await client.operation(begun.id)).done >= 3
+
+        await eventually(is_under_way, timeout_seconds=30)
+        os.kill(service_pid(dev.pid, "gateway"), signal.SIGKILL)
+
+        async def over() -> bool:
+            try:
+                return (await client.operation(begun.id)).is_over
+            except ClientError:
+                return False
+
+        await eventually(over, timeout_seconds=90)
+        ended = await client.operation(begun.id)
+        assert (ended.state, ended.done, ended.failed, ended.skipped) == ("succeeded", 12, 0, 0)
+
+        async def all_there() -> bool:
+            return len([run async for run in client.runs(event=event, state="succeeded")]) >= 12
+
+        await eventually(all_there, timeout_seconds=30)
+        again = [run.replay_of async for run in client.runs(event=event, state="succeeded")]
+    assert sorted(again) == sorted(letter.run for letter in letters)
 
 
 async def test_an_operation_by_the_asynchronous_client(dev: DevInstance, moody: str) -> None:

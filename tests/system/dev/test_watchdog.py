@@ -13,7 +13,7 @@ import pytest
 
 from squirrel.runtime.local.jvm import free_port
 from squirrel.testing import Target, answer
-from tests.dev_instance import DevInstance
+from tests.dev_instance import DevInstance, service_pid
 from tests.eventually import eventually
 
 
@@ -33,21 +33,6 @@ async def dev(tmp_path: Path, notices: Target) -> AsyncIterator[DevInstance]:
     }
     async with DevInstance(tmp_path / "dev", environment=environment) as instance:
         yield instance
-
-
-def service_pid(parent: int, service: str) -> int:
-    """The child of `squirrel dev` that runs this service."""
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            status = (entry / "stat").read_text(encoding="utf-8", errors="replace")
-        except OSError:
-            continue
-        if words[-2:-1] == [service.encode()] and int(status.rpartition(")")[2].split()[1]) == parent:
-            return int(entry.name)
-    raise AssertionError(f"no {service} below {parent}")
 
 
 async def asked(client: httpx.AsyncClient, state: str = "overdue") -> dict[str, Any]:

@@ -47,6 +47,7 @@ def test_an_honest_chain_holds_and_reads_back() -> None:
         (lambda v: [v[0], v[2], v[1], *v[3:]], [(1, "missing"), (2, "missing"), (3, "missing")]),
         (lambda v: [*v[:2], b"{}", *v[2:]], [(2, "unreadable")]),
         (lambda v: [*v[:2], v[1], *v[2:]], []),  # sent again by a writer that did not hear of it
+        (lambda v: [*v[:4], *v[1:4], v[4]], []),  # so was a whole append
     ],
 )
 def test_what_is_done_to_it_is_found(change: Change, found: list[tuple[int, str]]) -> None:
