@@ -144,8 +144,8 @@ class TopicsAdmin:
 async def patiently(ask: Callable[[], Awaitable[T]]) -> T:
     """What the broker answers, asked again while it says that it is not ready yet.
 
-    aiokafka's admin client, unlike its producer and consumer, raises what would go by itself (NodeNotReadyError while a broker that
-    has just started takes its first connection). All that is asked here may be asked twice.
+    aiokafka's admin client, unlike its producer and consumer, raises what would go by itself (NodeNotReadyError while a broker
+    that has just started takes its first connection). All that is asked here may be asked twice.
     """
     for _ in range(ASKED_TRIES_MAX - 1):
         try:
