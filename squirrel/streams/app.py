@@ -19,15 +19,18 @@ from collections.abc import Iterable
 from typing import Any
 
 import faust
+from aiokafka.errors import KafkaError
 from faust.app.base import BootStrategy
 from faust.tables.manager import TableManager
 from yarl import URL
 
+from squirrel.model.errors import Fatal
 from squirrel.streams.assignor import LaneAssignor
 from squirrel.streams.lanes import Committed, LaneSettings, TopicPartition
 from squirrel.streams.offsets import Offsets
 from squirrel.streams.ownership import Ownership
 from squirrel.streams.transport import LaneTransport
+from squirrel.streams.watchdog import STARVED_LOOK_SECONDS, Starvation
 
 
 class NoTables(TableManager):
@@ -131,6 +134,24 @@ class LaneApp(faust.App):
             return None
         beat_at: float | None = self._thread.heartbeat_at
         return settled_at if beat_at is None else max(beat_at, settled_at)
+
+    async def watch_flow(self) -> None:
+        """Ends the process when records stand in the log and none is handed over; runs until the app stops."""
+        starvation = Starvation(self.settings.starved_seconds)
+        look_seconds = min(STARVED_LOOK_SECONDS, self.settings.starved_seconds / 3)
+        while not self.should_stop:
+            await self.sleep(look_seconds)
+            if self.failure is not None or not self.ownership.active:
+                starvation.forget()
+                continue
+            try:
+                places = await self._thread.across(self._thread.places())
+            except KafkaError:
+                starvation.forget()  # Kafka is away: nothing can be read, and nothing is wrong with us
+                continue
+            reason = starvation.look(self.settings.clock.monotonic(), places)
+            if reason is not None:
+                self.fail(Fatal(f"{reason}; ending the process so that its supervisor starts it again"))
 
     def fail(self, error: BaseException) -> None:
         """The process must end: nothing more is handed out or committed, and `on_fatal` is told once. Main loop only."""

@@ -92,29 +92,29 @@ def _in_order(members: Sequence[Member]) -> list[Member]:
 
 def _owners(ordered: list[Member], count: int) -> dict[int, Member]:
     small, larger = divmod(count, len(ordered))  # `larger` members have one more than `small`
-    claims: dict[int, list[Member]] = {number: [] for number in range(count)}
-    for member in sorted(ordered, key=lambda each: -each.generation):
-        for number in member.owned & claims.keys():
-            claims[number].append(member)
-    for member in ordered:
-        for number in (member.copies or frozenset()) & claims.keys():
-            if member not in claims[number]:
-                claims[number].append(member)
     shares: dict[str, int] = dict.fromkeys((member.id for member in ordered), 0)
     owner_of: dict[int, Member] = {}
-    # What only its owner knows is kept first, so that what it must give up is what somebody else has on disk.
-    wanted = sorted(claims, key=lambda number: (len(claims[number]) > 1, number))
-    for rank in range(len(ordered)):
-        for number in wanted:
-            if number in owner_of or rank >= len(claims[number]):
-                continue
-            member = claims[number][rank]
-            extra = shares[member.id] == small and larger > 0
-            if shares[member.id] < small or extra:
-                larger -= extra
-                shares[member.id] += 1
-                owner_of[number] = member
-    for number in range(count):
+
+    def give(claims: Mapping[int, Sequence[Member]]) -> None:
+        """Each to the first who claims it and has room; what only one claims goes first, for others have a choice."""
+        nonlocal larger
+        for rank in range(len(ordered)):
+            for number in sorted(claims, key=lambda number: (len(claims[number]) > 1, number)):
+                if number in owner_of or rank >= len(claims[number]):
+                    continue
+                member = claims[number][rank]
+                extra = shares[member.id] == small and larger > 0
+                if shares[member.id] < small or extra:
+                    larger -= extra
+                    shares[member.id] += 1
+                    owner_of[number] = member
+
+    by_generation = sorted(ordered, key=lambda each: -each.generation)
+    numbers = range(count)
+    # Whoever runs it keeps it, before anybody who only has a copy of it gets anything.
+    give({number: [member for member in by_generation if number in member.owned] for number in numbers})
+    give({number: [member for member in ordered if number in (member.copies or ())] for number in numbers})
+    for number in numbers:
         if number not in owner_of:
             fewest = min(ordered, key=lambda member: shares[member.id])
             shares[fewest.id] += 1

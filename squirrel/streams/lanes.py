@@ -71,6 +71,7 @@ class LaneSettings:
     `held` are partitions whose state is on this disk: they are preferred when the group is balanced.
     `leave_on_stop`: a stop gives the partitions away at once, also those of a static member; else they wait for its return.
     `on_follow(partitions)`: this member keeps standby copies, and is told of which after each rebalance; None: it keeps none.
+    `starved_seconds`: the process ends when for so long records stood in the log and the consumer brought none.
     `auto_mark` False: the owner calls `app.mark` itself. `on_fatal` must end the process; it is called once.
     """
 
@@ -88,6 +89,7 @@ class LaneSettings:
     auto_mark: bool = True
     leave_on_stop: bool = True
     on_follow: Callable[[frozenset[int]], None] | None = None
+    starved_seconds: float = 30.0
     session_seconds: float = 10.0
     heartbeat_seconds: float = 2.0
     rebalance_seconds: float = 30.0

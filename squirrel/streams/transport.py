@@ -147,6 +147,19 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             for tp in wanted
         }
 
+    async def places(self) -> dict[TopicPartition, tuple[int | None, int]]:
+        """Here: (position, end of the log) of every partition that is to flow; the end is asked of Kafka, not of the fetcher."""
+        consumer = self._ensure_consumer()
+        flowing = [tp for tp in consumer.assignment() if tp not in consumer.paused()]
+        ends = await consumer.end_offsets(flowing) if flowing else {}
+        assignment = consumer._subscription.subscription.assignment
+        out = {}
+        for tp in ends:
+            state = assignment.state_value(tp) if assignment is not None else None
+            if state is not None and not state.paused:
+                out[TopicPartition(*tp)] = (state._position if state.has_valid_position else None, ends[tp])
+        return out
+
     def lag(self, positions: Mapping[TopicPartition, int | None]) -> dict[TopicPartition, int]:
         """Records in the log behind each position, as of the last fetch; partitions never fetched are left out."""
         consumer = self._ensure_consumer()
@@ -212,7 +225,8 @@ class LaneConsumer(driver.Consumer):
 
     @Service.task
     async def _commit_livelock_detector(self) -> None:
-        return  # compares broker time with a monotonic clock (#629); streams/watchdog.py looks at progress instead
+        # Faust's compares broker time with a monotonic clock (#629). Ours asks Kafka how long the log is.
+        await self.app.watch_flow()
 
     async def on_stop(self) -> None:
         return  # drained and committed by LaneApp before the consumer stops

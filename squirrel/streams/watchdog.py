@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
@@ -18,6 +18,9 @@ CHECK_SECONDS: Final = 0.5
 BEAT_SECONDS: Final = 0.1
 REBALANCE_SECONDS_MAX: Final = 60.0
 LANE_SECONDS_MAX: Final = 120.0  # one batch of one lane; delivery to Kafka gives up after 30 s
+
+STARVED_SECONDS_MAX: Final = 30.0  # records stand in the log and none is handed over
+STARVED_LOOK_SECONDS: Final = 10.0
 
 Check = Callable[[float], str | None]
 
@@ -34,6 +37,39 @@ class Watched(Protocol):
     def busy(self) -> list[tuple[str, int, float]]: ...
 
     def heartbeat_at(self) -> float | None: ...
+
+
+class Starvation:
+    """Finds a partition whose records stand in the log while its fetcher brings none (aiokafka #1154, #847, #625).
+
+    It is not asked of the fetcher, whose own figures stand still with it, but of the log's end.
+    """
+
+    def __init__(self, seconds_max: float = STARVED_SECONDS_MAX) -> None:
+        self._seconds_max = seconds_max
+        self._standing: dict[Any, tuple[int | None, float]] = {}  # partition -> (position, since when)
+
+    def look(self, now: float, places: Mapping[Any, tuple[int | None, int]]) -> str | None:
+        """`places`: (position, end of the log) of what is to flow. Why the process must end, or None."""
+        former, self._standing = self._standing, {}
+        for place, (position, end) in places.items():
+            if position is not None and position >= end:
+                continue
+            stood_at, since = former.get(place, (None, now))
+            if stood_at != position or place not in former:
+                since = now
+            self._standing[place] = (position, since)
+            if now - since > self._seconds_max:
+                topic, partition = place
+                return (
+                    f"{topic}/{partition} has been read no further than offset {position} of {end} for {now - since:.0f} s, "
+                    "although nothing keeps it from being read"
+                )
+        return None
+
+    def forget(self) -> None:
+        """The log cannot be asked, or the group moves: time begins anew."""
+        self._standing = {}
 
 
 class Watchdog:

@@ -30,6 +30,7 @@ from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.listeners import ListenerBook
 from squirrel.wire.public import refused_record
 from squirrel.wire.route_book import RouteBook
+from squirrel.wire.workflow_book import WorkflowBook
 
 
 class EngineService:
@@ -51,7 +52,13 @@ class EngineService:
         self.app = lane_app(self._lane_settings())
         ownership = self.app.ownership
         self.standby = Standby(
-            self.recovery, self.store, ownership.holds, ownership.lifecycle, context.crash, self._standing_by
+            self.recovery,
+            self.store,
+            ownership.holds,
+            ownership.lifecycle,
+            context.crash,
+            complete=self._standing_by,
+            busy=lambda: len(self.app.ready()) < len(self.app.assigned()) or not self.app.assigned(),
         )
         self.watchdog = watchdog_of(context, self.app, silent_seconds=context.settings.session_timeout_seconds)
         self._renewing: asyncio.Task[None] | None = None
@@ -82,6 +89,7 @@ class EngineService:
             route=RouteBook(self.definitions).best,
             calendars=CalendarBook(self.definitions).lookup,
             listeners=ListenerBook(self.definitions).of,
+            workflows=WorkflowBook(self.definitions).newest,
             draw=random.random,
             counters=Counters(),
             emit_ahead_ms=self.settings.emit_ahead_ms,

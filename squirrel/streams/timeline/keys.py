@@ -174,9 +174,15 @@ def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
 
 def run_key(head: RowHead | Row, run: str) -> bytes:
     """Where an open run is found by its id. Not cached: a run id is used once."""
-    return _run_prefix(head.namespace) + run.encode() + b"\0" + _DUE(_INVERTED_MAX - head.created_ms) + head.id.encode()
+    return run_prefix(head.namespace) + run.encode() + b"\0" + _DUE(_INVERTED_MAX - head.created_ms) + head.id.encode()
 
 
 @lru_cache(maxsize=1024)
-def _run_prefix(namespace: str) -> bytes:
+def run_prefix(namespace: str) -> bytes:
+    """All open runs of a namespace."""
     return b"X%b\0%b" % (namespace.encode(), RUN_KIND)
+
+
+def run_s_key(namespace: str, key: bytes) -> bytes:
+    """The row that an open run's key stands for."""
+    return s_prefix(namespace) + key[len(run_prefix(namespace)) :].partition(b"\0")[2][8:]

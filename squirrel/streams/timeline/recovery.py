@@ -30,7 +30,7 @@ STEP_RECORDS: Final = 1000  # applied without letting the loop go: about 10 ms, 
 FETCH_BYTES: Final = 8 * MIB
 AT_ONCE_MAX: Final = 2  # partitions recovering at the same time: more would only share the same core
 STALL_SECONDS: Final = 60.0
-STANDBY_PAUSE_SECONDS: Final = 0.01  # after each step of a standby copy, as long as the step itself takes
+STANDBY_PAUSE_SECONDS: Final = 0.03  # after each step of a standby copy, twice as long as the step itself
 SEEN_SLOTS: Final = 1 << 23  # bytes of memory per recovering partition
 AHEAD_MS_MAX: Final = 3_600_000  # a local state that was current later than this from now was written by a wrong clock
 # An owner's epoch is the offset of its own record in the changelog: no two owners share one, and none is lower than a former

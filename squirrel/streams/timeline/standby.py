@@ -34,10 +34,12 @@ class Standby:
         lifecycle: Lifecycle,
         fail: Callable[[BaseException], None],
         complete: Told = lambda partitions: None,
+        busy: Callable[[], bool] = lambda: False,
     ) -> None:
         """`owned(partition)`: it is this member's own, or about to be. `lifecycle(partition)`: held while it opens or closes.
 
-        `complete(partitions)` is told once after each change, when the copies of these are near their owners.
+        `complete(partitions)` is told once after each change, when the copies of these are near their owners. While `busy()`, a
+        recovery of our own say, copies wait.
         """
         self._recovery = recovery
         self._store = store
@@ -45,6 +47,7 @@ class Standby:
         self._lifecycle = lifecycle
         self._fail = fail
         self._complete = complete
+        self._busy = busy
         self._told: list[int] = []
         self._followed: frozenset[int] = frozenset()
         self._task: asyncio.Task[None] | None = None
@@ -86,7 +89,7 @@ class Standby:
             if number not in self._followed:
                 await self._drop(number)
         wanted = self.followed()
-        if not wanted:
+        if not wanted or self._busy():
             return
         consumer = self._recovery.reader()
         try:
@@ -95,14 +98,17 @@ class Standby:
                 await self._catch_up(consumer, number)
         finally:
             await consumer.stop()
-        if wanted == self.followed() and wanted != self._told:
+        if wanted == self.followed() and wanted != self._told and not self._busy():
             self._told = wanted
             self._complete(wanted)
 
     async def _catch_up(self, consumer: Any, number: int) -> None:
         async with self._lifecycle(number):
-            if not self._owned(number) and number in self._followed:
-                await self._recovery.catch_up(consumer, number, lambda: self._owned(number))
+            if not self._waits(number) and number in self._followed:
+                await self._recovery.catch_up(consumer, number, lambda: self._waits(number))
+
+    def _waits(self, number: int) -> bool:
+        return self._owned(number) or self._busy()
 
     async def _drop(self, number: int) -> None:
         async with self._lifecycle(number):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Sequence
@@ -329,6 +330,43 @@ async def test_heartbeats_that_kafka_took_are_known(world: World) -> None:
         first = one.app.heartbeat_at()
         assert first is not None
         await eventually(lambda: (one.app.heartbeat_at() or 0) > first, what="the next one")
+
+
+async def test_a_consumer_that_brings_nothing_ends_the_process(world: World) -> None:
+    """aiokafka #1154, #847, #625: the fetcher is gone or waits for ever, heartbeats go on, and nobody is told."""
+    one = world.member("one", starved_seconds=1.5)
+    async with world.running(one) as writer:
+        await one.ready(*ALL)
+        await writer.append(world.topics[0], 1, [(b"k", b"first", ())])
+        await eventually(lambda: len(world.ledger.seen) == 1, what="it flows")
+        fetcher = one.app._thread._ensure_consumer()._fetcher
+        one.app._thread.thread_loop.call_soon_threadsafe(fetcher._fetch_task.cancel)
+        await eventually(fetcher._fetch_task.done, what="it is gone")
+        for value in (b"may be in a fetch that was under way", b"nobody fetches this", b"nor this"):
+            await writer.append(world.topics[0], 1, [(b"k", value, ())])
+        await eventually(lambda: one.fatal, 20, "on_fatal")
+        assert re.search(r"commands/1 has been read no further than offset [123] of 4", str(one.fatal[0]))
+
+
+async def test_a_lane_that_waits_is_not_taken_for_a_consumer_that_does(world: World) -> None:
+    one = world.member("one", starved_seconds=0.6, batch_records_max=10)
+    free = asyncio.Event()
+
+    async def waits(topic: str, partition: int, records: Sequence[Any]) -> None:
+        await free.wait()
+
+    one.inside = waits
+    async with world.running(one) as writer:
+        await one.ready(*ALL)
+        for _ in range(10):
+            await writer.append(world.topics[0], 0, [(b"k", b"v" * 100, ())] * 100)
+        (held,) = [worker for worker in one.app.ownership.workers() if worker.number == 0]
+        await eventually(lambda: held.waiting() >= 20, what="as much as may wait")
+        looks = one.app.settings.clock.monotonic() + 2.0
+        await eventually(lambda: one.app.settings.clock.monotonic() > looks, what="some looks later")
+        assert one.fatal == []
+        free.set()
+        await eventually(lambda: len(world.ledger.seen) == 1000, 20, "everything")
 
 
 async def test_state_on_disk_is_preferred(world: World) -> None:

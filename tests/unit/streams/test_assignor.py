@@ -121,6 +121,13 @@ def test_a_copy_is_what_decides_who_takes_over() -> None:
     assert shares["b"]["commands"] == [2, 3, 5]
 
 
+def test_what_somebody_runs_stays_although_he_has_copies_of_what_is_free() -> None:
+    left = [keeper("a", {0, 1, 2}, {6, 7}), keeper("b", {3, 4, 5}, {0})]
+    shares = share_out(left, {"commands": 8})
+    assert shares["a"]["commands"] == [0, 1, 2, 6]
+    assert shares["b"]["commands"] == [3, 4, 5, 7]
+
+
 def test_an_owner_is_preferred_to_a_copy() -> None:
     joined = [keeper("a", {0, 1, 2, 3}, set()), keeper("b", set(), {0, 1, 2, 3}, generation=-1)]
     shares = share_out(joined, {"commands": 4})
