@@ -15,11 +15,9 @@ from squirrel.engine.children import satisfies
 from squirrel.engine.work import Work
 from squirrel.engine.workflow_steps import Going, outcome_of
 from squirrel.model.limits import WORKFLOW_INPUT_BYTES_MAX
-from squirrel.model.schedule import OpenRun, Row, RunState, Spec
+from squirrel.model.schedule import OpenRun, Row, RunState
 from squirrel.model.target import PluginTarget, Target
-from squirrel.model.when import When
 from squirrel.model.workflow import (
-    RUN_TAG,
     STEP_ENDED,
     TARGET_KIND,
     Step,
@@ -28,6 +26,7 @@ from squirrel.model.workflow import (
     coordinator_of,
     encode_workflow_state,
 )
+from squirrel.wire.coordinators import coordinator_spec
 from squirrel.wire.expressions import Unevaluable, holds
 from squirrel.wire.records import Command
 
@@ -82,19 +81,6 @@ def _start(work: Work, row: Row, run: OpenRun, target: PluginTarget) -> End | No
         )
     )
     return None
-
-
-def coordinator_spec(name: str, run_id: str, message: bytes, at_ms: int, retention_ms: int) -> Spec:
-    """The schedule that is a workflow's run."""
-    return Spec(
-        event=f"workflow.{name}",
-        when=When(at_ms=at_ms),
-        message=message,
-        target=PluginTarget(TARGET_KIND, orjson.dumps({"name": name})),
-        group=run_id,
-        tags=(RUN_TAG, f"workflow:{name}"),
-        retention_ms=retention_ms,
-    )
 
 
 def heard(work: Work, row: Row, command: Command) -> End | None:

@@ -5,14 +5,31 @@ from __future__ import annotations
 from typing import Any, Final
 
 from squirrel.gateway.answer_schemas import json_content
-from squirrel.gateway.completing import Completing
+from squirrel.gateway.completing import Completing, CompletingParts
+from squirrel.gateway.definition_log import DefinitionLog
+from squirrel.gateway.deps import GatewayDeps
 from squirrel.gateway.operation import Operation
+from squirrel.gateway.producing import CommandLog
+from squirrel.gateway.schedules import Parts
+from squirrel.gateway.workflow_operations import workflow_operations
+from squirrel.gateway.workflow_runs import WorkflowRuns
+from squirrel.gateway.workflows import Workflows
+from squirrel.model.completion_token import completion_key
+from squirrel.wire.workflow_book import WorkflowBook
 
 API: Final = "/api/v1"
 
 
-def delivery_operations(completing: Completing) -> list[Operation]:
-    """What `routes_of` and the document are made from."""
+def delivery_operations(deps: GatewayDeps, parts: Parts, definitions: CommandLog) -> list[Operation]:
+    """Promises kept by asynchronous targets, workflows and their runs."""
+    key = completion_key(deps.settings.completion_secret)
+    completing = Completing(CompletingParts(deps.clock, deps.new_id, parts.lookups, parts.writes, key))
+    log = DefinitionLog(definitions, deps.definitions)
+    workflows = Workflows(parts, log, WorkflowBook(deps.definitions))
+    return [*_promises(completing), *workflow_operations(workflows, WorkflowRuns(parts))]
+
+
+def _promises(completing: Completing) -> list[Operation]:
     run = {"description": "the run", "content": json_content("Run")}
     accepted = {"description": "stored in Kafka", "content": json_content("Accepted")}
     body: dict[str, Any] = {

@@ -15,6 +15,7 @@ from squirrel.gateway.problems import MEDIA_TYPE
 from squirrel.gateway.repair_schemas import REPAIR
 from squirrel.gateway.schemas import ID, NAMESPACE_SCHEMA, PATTERN, SENT, ref, text
 from squirrel.gateway.target_schemas import TARGETS
+from squirrel.gateway.workflow_schemas import WORKFLOW_NAME, WORKFLOWS
 from squirrel.model.limits import EVENT_CHARS_MAX, ID_CHARS_MAX
 
 _PATH_PARAMETER: Final = re.compile(r"\{(\w+)\}")
@@ -24,6 +25,7 @@ _PATH_SCHEMAS: Final = {
     "pattern": text(EVENT_CHARS_MAX, PATTERN, examples=["invoice.*"]),
     "breaker": text(300, r"^[a-z_]+:[A-Za-z0-9.:_-]+$", examples=["https:hooks.example.com"]),
     **PLANNING_PATHS,
+    "workflow": WORKFLOW_NAME,
 }
 HEADERS: Final[dict[str, dict[str, Any]]] = {
     "Namespace": {
@@ -78,7 +80,7 @@ def document_of(operations: Sequence[Operation], version: str) -> dict[str, Any]
         ],
         "paths": paths | paths_of(),
         "components": {
-            "schemas": {**SENT, **RECEIVED, **PLANNING, **REPAIR, **TARGETS},
+            "schemas": {**SENT, **RECEIVED, **PLANNING, **REPAIR, **WORKFLOWS, **TARGETS},
             "parameters": HEADERS,
             "responses": {_problem_name(status): _problem(status) for status in _PROBLEMS},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},

@@ -163,6 +163,7 @@ class Planning:
                 description="A comment every 15 s keeps the connection; a watcher that reads too slowly is let go and told so.",
                 query={
                     "event": text(EVENT_CHARS_MAX, TEXT, description="may end in `*`"), "schedule": text(ID_CHARS_MAX, ID),
+                    "workflow_run": text(ID_CHARS_MAX, ID, description="the run and all schedules of its steps"),
                 },
                 responses={200: STREAM_ANSWER},
             ),

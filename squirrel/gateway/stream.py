@@ -56,15 +56,23 @@ _decode: Final = msgspec.json.Decoder(_About).decode
 class _Subscriber:
     """One watcher: what it wants and what waits for it. None in the queue ends the stream."""
 
-    def __init__(self, namespace: str, event: str, schedule: str) -> None:
+    def __init__(self, namespace: str, event: str, schedule: str, workflow_run: str = "") -> None:
         self._namespace = namespace
         self._event = event
         self._schedule = schedule
+        self._workflow_run = workflow_run
+        self._steps = f"{workflow_run}."
         self.queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_EVENTS_MAX + 1)
         self.farewell = b": the gateway is stopping; connect again\n\n"
 
     def wants(self, about: _About) -> bool:
         if about.namespace != self._namespace or (self._schedule and about.schedule_id != self._schedule):
+            return False
+        if (
+            self._workflow_run
+            and about.schedule_id != self._workflow_run
+            and not about.schedule_id.startswith(self._steps)
+        ):
             return False
         if self._event.endswith("*"):
             return about.event.startswith(self._event[:-1])
@@ -98,7 +106,7 @@ class Stream:
 
     async def watch(self, call: Call) -> Response:
         """GET /stream."""
-        subscriber = _Subscriber(call.namespace, _event(call), _schedule(call))
+        subscriber = _Subscriber(call.namespace, _event(call), _id(call, "schedule"), _id(call, "workflow_run"))
         if self._new_source is None or self._closed:
             raise Unavailable("live changes are not followed here; read the topics or the runs", 60)
         if len(self._subscribers) >= SUBSCRIBERS_MAX:
@@ -209,12 +217,12 @@ def _event(call: Call) -> str:
     return event
 
 
-def _schedule(call: Call) -> str:
-    schedule = call.query.get("schedule", "")
-    reason = id_problem(schedule) if schedule else None
+def _id(call: Call, name: str) -> str:
+    given = call.query.get(name, "")
+    reason = id_problem(given) if given else None
     if reason is not None:
-        raise invalid("schedule", reason)
-    return schedule
+        raise invalid(name, reason)
+    return given
 
 
 STREAM_ANSWER: Final[dict[str, Any]] = {

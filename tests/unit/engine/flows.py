@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from squirrel.engine.workflows import coordinator_spec
 from squirrel.model.schedule import Row
 from squirrel.model.workflow import WorkflowState, decode_definition, encode_definition, encode_workflow_state
+from squirrel.wire.coordinators import coordinator_spec
 from squirrel.wire.documents.workflow import parse_workflow
 from squirrel.wire.records import Execution
 from tests.unit.engine.world import T0, World
