@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -43,6 +44,7 @@ class Log:
         self.records: dict[str, list[tuple[bytes | None, bytes | None]]] = {topic: [] for topic in KINDS}
         self.at: dict[str, int] = dict.fromkeys(KINDS, 0)
         self.fits = True
+        self.never = asyncio.Event()
 
     async def start(self, positions: Mapping[tuple[str, int], int]) -> bool:
         self.at = {topic: positions.get((topic, 0), 0) for topic in KINDS} if self.fits else dict.fromkeys(KINDS, 0)
@@ -52,7 +54,9 @@ class Log:
         """Nothing is held."""
 
     async def batches(self) -> list[tuple[str, int, list[Any]]]:
-        await asyncio.sleep(0.005)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.005):
+                await self.never.wait()  # as a fetch that finds nothing
         found = []
         for topic, kept in self.records.items():
             new = [
