@@ -46,3 +46,10 @@ def test_what_the_machine_cannot_do_is_not_planned() -> None:
 def test_every_kind_has_somebody_who_makes_it() -> None:
     assert set(FAULTS) == set(KIND_OF)
     assert len({kind.fault_class for kind in KINDS}) >= 15
+
+
+def test_a_scenario_is_planned_only_by_its_name() -> None:
+    assert "broker-outage" not in {kind.name for kind in usable(EVERYTHING, long_form=True)}
+    assert [kind.name for kind in usable(EVERYTHING, long_form=True, only=["broker-outage"])] == ["broker-outage"]
+    outage = plan(1, 7 * 60 * 0.9, usable(EVERYTHING, long_form=True, only=["broker-outage"]))
+    assert [fault.seconds for fault in outage] == [300]
