@@ -39,6 +39,7 @@ from squirrel.gateway.planning import Planning
 from squirrel.gateway.problems import of_status
 from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.repair import Repair
+from squirrel.gateway.replays import Replays
 from squirrel.gateway.runs import RunParts, Runs
 from squirrel.gateway.schedules import Parts, Schedules
 from squirrel.gateway.status import Meters, Status
@@ -81,7 +82,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     planning = Planning(deps, parts, definitions)
     repair = Repair(deps, parts, planning.bulk, letters, kept)
     operations = [
-        *operations_of(_handlers(deps, parts, definitions, writer, meters)),
+        *operations_of(_handlers(deps, parts, definitions, repair.replays, Status(deps, link, writer, meters))),
         *planning.operations(),
         *delivery_operations(deps, parts, definitions),
         *repair.operations(),
@@ -141,17 +142,15 @@ def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
     )
 
 
-def _handlers(
-    deps: GatewayDeps, parts: Parts, definitions: CommandLog, writer: KafkaWriter, meters: Meters
-) -> Handlers:
+def _handlers(deps: GatewayDeps, parts: Parts, definitions: CommandLog, replays: Replays, status: Status) -> Handlers:
     settings, link, lookups, writes = deps.settings, parts.link, parts.lookups, parts.writes
     schedules = Schedules(parts)
     return Handlers(
         schedules=schedules,
         batch=Batch(schedules, writes, parts.crowding, deps.clock),
-        runs=Runs(RunParts(deps.clock, deps.new_id, deps.history, link, lookups, writes, settings.targets)),
+        runs=Runs(RunParts(deps.clock, deps.new_id, deps.history, link, lookups, replays, settings.targets)),
         routes=Routes(deps.clock, definitions, parts.routes, deps.definitions, settings.targets),
-        status=Status(deps, link, writer, meters),
+        status=status,
     )
 
 

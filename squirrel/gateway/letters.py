@@ -13,7 +13,7 @@ from squirrel.gateway.actor import actor_of
 from squirrel.gateway.call import Call
 from squirrel.gateway.cursors import to_history
 from squirrel.gateway.letter_marks import LetterMarks
-from squirrel.gateway.outcomes import DONE, answer
+from squirrel.gateway.outcomes import answer
 from squirrel.gateway.problems import Answered
 from squirrel.gateway.replay_body import read_replay
 from squirrel.gateway.replays import ReplayOrder, Replays
@@ -76,9 +76,7 @@ class Letters:
             message=message,
             target=target,
         )
-        replayed = await parts.replays.send(order, wait=not call.respond_async)
-        if replayed.decided is None or replayed.decided.code in DONE:
-            await parts.marks.write(letter, "replayed", actor=actor, replayed_as=replayed.run)
+        replayed = await parts.replays.send(order, wait=not call.respond_async, by=actor)
         return answer(letter.schedule_id, replayed.decided)
 
     async def discard(self, call: Call) -> Response:

@@ -30,8 +30,8 @@ class Repair:
     def __init__(
         self, deps: GatewayDeps, parts: Parts, bulk: BulkOperations, letters: CommandLog, operations: CommandLog
     ) -> None:
-        replays = Replays(parts.lookups, parts.writes)
         marks = LetterMarks(deps.clock, letters, parts.lookups)
+        self.replays = replays = Replays(parts.lookups, parts.writes, deps.history, marks)
         kept = None if deps.operations is None else SweepLog(operations, deps.operations, deps.new_id())
         self._letters = Letters(
             LetterParts(deps.clock, deps.new_id, deps.history, replays, marks, deps.settings.targets)

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from squirrel.gateway.letter_marks import LetterMarks
 from squirrel.gateway.lookups import Lookups
+from squirrel.gateway.outcomes import DONE
 from squirrel.gateway.writes import Order, Writes
+from squirrel.model.errors import Unavailable
 from squirrel.model.ids import run_id
 from squirrel.model.target import Target
+from squirrel.stores.history import History
 from squirrel.wire.owner_link import Decided
 from squirrel.wire.records import Command
 
@@ -42,12 +47,14 @@ class Replayed(NamedTuple):
 class Replays:
     """Sends replays. Raises Answered 404 when the schedule is gone, Unavailable when an owner or Kafka is."""
 
-    def __init__(self, lookups: Lookups, writes: Writes) -> None:
+    def __init__(self, lookups: Lookups, writes: Writes, history: History, marks: LetterMarks) -> None:
         self._lookups = lookups
         self._writes = writes
+        self._history = history
+        self._marks = marks
 
-    async def send(self, order: ReplayOrder, *, wait: bool = True) -> Replayed:
-        """Appends the command and waits for its outcome."""
+    async def send(self, order: ReplayOrder, *, wait: bool = True, by: str = "", reason: str = "") -> Replayed:
+        """Appends the command and waits for its outcome. A dead letter of the old run learns what took its place."""
         located = await self._lookups.get(order.namespace, order.schedule_id)
         command = Command(
             op="replay",
@@ -62,4 +69,13 @@ class Replays:
             target=order.target,
         )
         decided = await self._writes.send(Order(command, located.partition), wait=wait)
+        if decided is None or decided.code in DONE:
+            with suppress(Unavailable):  # the run is made; that the letter says so too can wait for the next replay
+                await self.mark(order, by=by, reason=reason)
         return Replayed(order.new_run, decided)
+
+    async def mark(self, order: ReplayOrder, *, by: str = "", reason: str = "") -> None:
+        """Notes on the old run's dead letter, if there is one, that it was called again. Raises Unavailable."""
+        letter = await self._history.dead_letter(order.namespace, order.run)
+        if letter is not None:
+            await self._marks.write(letter, "replayed", reason=reason, actor=by, replayed_as=order.new_run)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from starlette.responses import Response
 
+from squirrel.gateway.actor import actor_of
 from squirrel.gateway.call import Call
 from squirrel.gateway.cursors import from_history, to_history
 from squirrel.gateway.lookups import Located, Lookups
@@ -24,7 +25,6 @@ from squirrel.gateway.run_view import (
     run_document,
     run_from_last,
 )
-from squirrel.gateway.writes import Writes
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Problem, Refused, Unavailable
 from squirrel.model.schedule import RUN_FINAL, Row, RunState, decode_row
@@ -48,7 +48,7 @@ class RunParts:
     history: History
     link: OwnerLink
     lookups: Lookups
-    writes: Writes
+    replays: Replays
     targets: TargetPolicy
 
 
@@ -133,7 +133,8 @@ class Runs:
             message=message,
             target=target,
         )
-        replayed = await Replays(parts.lookups, parts.writes).send(order, wait=not call.respond_async)
+        actor = actor_of(call.scope["headers"])
+        replayed = await parts.replays.send(order, wait=not call.respond_async, by=actor)
         return answer(schedule_id, replayed.decided)
 
     async def _document(self, namespace: str, run_id: str) -> dict[str, Any] | None:

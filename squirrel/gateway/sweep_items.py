@@ -78,6 +78,10 @@ async def work_on(parts: SweepParts, operation: StoredOperation, item: Item, *, 
         assert item.letter is not None, "only dead letters are discarded"
         await parts.marks.write(item.letter, "discarded", reason=operation.reason, actor=operation.actor)
         return Outcome("done")
+    if operation.source == "runs":
+        letter = await parts.history.dead_letter(operation.namespace, item.run)
+        if letter is not None and letter.mark is not None and letter.mark.state == "discarded":
+            return Outcome("skipped", f"its dead letter was discarded: {letter.mark.reason}")
     order = ReplayOrder(
         namespace=operation.namespace,
         schedule_id=item.schedule_id,
@@ -88,20 +92,14 @@ async def work_on(parts: SweepParts, operation: StoredOperation, item: Item, *, 
     )
     if not again or await parts.history.run(operation.namespace, order.new_run) is None:
         try:
-            _, decided = await parts.replays.send(order)
+            _, decided = await parts.replays.send(order, by=operation.actor, reason=f"operation {operation.id}")
         except Answered as problem:
             return Outcome("skipped", problem.detail)
         if decided is not None and decided.code not in DONE:
             kind = "skipped" if decided.code in (TOO_LATE, NOT_FOUND) else "failed"
             return Outcome(kind, decided.detail or decided.code)
-    if item.letter is not None:
-        await parts.marks.write(
-            item.letter,
-            "replayed",
-            reason=f"operation {operation.id}",
-            actor=operation.actor,
-            replayed_as=order.new_run,
-        )
+    else:
+        await parts.replays.mark(order, by=operation.actor, reason=f"operation {operation.id}")
     return Outcome("done")
 
 

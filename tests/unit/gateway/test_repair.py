@@ -227,6 +227,23 @@ async def test_a_discarded_letter_stays_visible_and_can_be_taken_back(api: httpx
     assert (await api.post(f"{path}:reopen")).json()["state"] == "open"
 
 
+async def test_a_run_that_is_called_again_takes_its_letter_along(api: httpx.AsyncClient, world: World) -> None:
+    """However it is called again: what is done must not be offered for doing once more, and what was given up stays so."""
+    one, two, given_up = await failed_runs(api, world, "a", "b", "c", letters=True)
+    assert (await api.post(f"{API}/runs/{one}:replay", headers={"X-User": "maria"})).status_code == 201
+    await api.post(f"{API}/dead-letters/{given_up}:discard", json={"reason": "test data"})
+    operation = await over(
+        api, await begin(api, "runs:replay", filter={"event": "email.*", "schedule": "b"}, rate=1000)
+    )
+    assert operation["done"] == 1
+    operation = await over(api, await begin(api, "runs:replay", filter={"schedule": "c"}, rate=1000))
+    assert (operation["done"], operation["skipped"]) == (0, 1)
+    assert "test data" in operation["errors"][0]["reason"]
+    letters = {each["run"]: each for each in (await api.get(f"{API}/dead-letters")).json()["items"]}
+    assert [letters[run]["state"] for run in (one, two, given_up)] == ["replayed", "replayed", "discarded"]
+    assert letters[one]["mark"]["by"] == "maria"
+
+
 async def test_letters_are_discarded_by_filter(api: httpx.AsyncClient, world: World) -> None:
     await failed_runs(api, world, "a", "b", "c", letters=True)
     body = {"filter": {"q": "email.b"}, "reason": "sent by hand"}
