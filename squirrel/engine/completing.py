@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from squirrel.engine import promises, runs, workflows
+from squirrel.engine.stages import target_of
 from squirrel.engine.work import Work
 from squirrel.model.errors import Problem
 from squirrel.model.schedule import OpenRun, Row, RunState
@@ -18,7 +19,7 @@ def complete(work: Work, row: Row, command: Command, offset: int) -> None:
     run = _promised(work, row, command, offset)
     if run is None:
         return
-    target = runs.target_of(work, row, run)
+    target = target_of(work, row, run)
     failed = command.outcome == "failure"
     error = AttemptError("target", command.detail or "the target reported a failure") if failed else None
     body = (command.message or b"").decode("utf-8", "replace")
@@ -37,7 +38,7 @@ def heartbeat(work: Work, row: Row, command: Command, offset: int) -> None:
     run = _promised(work, row, command, offset)
     if run is None:
         return
-    run.until_ms = work.now_ms + (promises.completion_timeout_ms(runs.target_of(work, row, run)) or 0)
+    run.until_ms = work.now_ms + (promises.completion_timeout_ms(target_of(work, row, run)) or 0)
     run.promised_ms = run.promised_ms or work.now_ms
     row.command_offset = max(offset, row.command_offset)
     runs.settle(work, row)
@@ -51,7 +52,7 @@ def _promised(work: Work, row: Row, command: Command, offset: int) -> OpenRun | 
         reason = "the run is over" if run is None else f"attempt {command.attempt} is over, the run is {run.state}"
         work.decide(offset, command, codes.TOO_LATE, row, open_run=run, problem=Problem("run", reason))
         return None
-    target = runs.target_of(work, row, run)
+    target = target_of(work, row, run)
     ends_by_itself = command.op == "complete" and workflows.is_workflow(target) and row.workflow is None
     if promises.completion_timeout_ms(target) is None and not ends_by_itself:
         work.decide(offset, command, codes.REFUSED, row, open_run=run, problem=Problem("run", NOT_ASYNCHRONOUS))

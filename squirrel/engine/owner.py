@@ -14,10 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from squirrel.engine import step
+from squirrel.engine.flows import Flows
+from squirrel.engine.open_rows import open_rows
 from squirrel.engine.outcomes import Outcomes
 from squirrel.engine.work import Work
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
+from squirrel.model.limits import FLOW_OPEN_SCANNED_MAX
 from squirrel.model.schedule import Row, decode_row, encode_row
 from squirrel.model.target import Route
 from squirrel.recurrence import CalendarLookup
@@ -124,6 +127,7 @@ class Owner:
         self.woken = asyncio.Event()
         self.next_wake_ms: int | None = None
         self.outcomes = Outcomes()
+        self.flows = Flows()
         self.active = True
 
     async def take_commands(self, records: Sequence[Any]) -> None:
@@ -206,6 +210,7 @@ class Owner:
             calendars=self.parts.calendars,
             listeners=self.parts.listeners,
             workflows=self.parts.workflows,
+            flows=self.flows,
         )
 
     def _children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:
@@ -308,6 +313,10 @@ class Owner:
         if earliest != self.next_wake_ms:
             self.next_wake_ms = earliest
             self.woken.set()
+
+    def recount_flows(self) -> None:
+        """Learn from the rows what former owners left under way; at the start of an ownership."""
+        self.flows.recount(open_rows(self.parts.store, self.partition, FLOW_OPEN_SCANNED_MAX))
 
     def note_alive(self) -> None:
         """Once a minute, note that the local copy was current: an idle partition must not look older than its changelog."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 from msgspec import Raw
 
 from squirrel.engine import answers, children, events, promises, workflows
+from squirrel.engine.flows import flow_of
 from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
+from squirrel.engine.stages import route_for, stage_of, target_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
 from squirrel.model.ids import run_id
@@ -13,7 +15,7 @@ from squirrel.model.instants import format_instant
 from squirrel.model.limits import CATCH_UP_SLOTS_MAX, NO_ROUTE_MS, RETRY_AFTER_MS_MAX
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import FINAL, LastRun, OpenRun, Row, RunState, State
-from squirrel.model.target import Fallback, PluginTarget, Route, Target
+from squirrel.model.target import PluginTarget
 from squirrel.recurrence import RuleError
 from squirrel.wire.public import Completion, DeadLetter, Result, target_summary
 from squirrel.wire.records import Command, Execution
@@ -62,33 +64,10 @@ def _open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) ->
         finish(work, row, run, RunState(verdict), work.now_ms, reason)
 
 
-def stage_of(row: Row, run: OpenRun, route: Route | None) -> tuple[Target | None, RetryPolicy, tuple[Fallback, ...]]:
-    """(target, retry policy, fallbacks) that hold for the run now; the schedule's own settings win over the route's."""
-    spec = row.spec
-    if spec.at_most_once:
-        return run.target or spec.target or (route.target if route is not None else None), retries.NEVER, ()
-    fallbacks = spec.fallback or (route.fallback if route is not None else ())
-    if run.stage:
-        if run.stage > len(fallbacks):
-            return None, retries.NEVER, fallbacks
-        fallback = fallbacks[run.stage - 1]
-        return fallback.target, fallback.retry or retries.NEVER, fallbacks
-    target = run.target or spec.target or (route.target if route is not None else None)
-    policy = spec.retry or (route.retry if route is not None else None) or retries.DEFAULT
-    return target, policy, fallbacks
-
-
-def route_for(work: Work, row: Row) -> Route | None:
-    """The route is only looked up where the schedule leaves something to it."""
-    spec = row.spec
-    if spec.target is not None and spec.retry is not None:
-        return None
-    return work.route(row.namespace, row.event)
-
-
 def emit(work: Work, row: Row, run: OpenRun) -> None:
     """Order the next attempt of a run; fire and forget without a fallback ends here."""
-    target, policy, fallbacks = stage_of(row, run, route_for(work, row))
+    route = route_for(work, row)
+    target, policy, fallbacks = stage_of(row, run, route)
     if target is None:
         _wait_for_route(work, row, run)
         return
@@ -103,6 +82,9 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
         except answers.TooLarge as error:
             finish(work, row, run, RunState.FAILED, work.now_ms, str(error))
             return
+    flow = flow_of(row, route)
+    if flow is not None and not work.flows.admit(row, run, flow, work.now_ms, work.horizon_ms):
+        return
     run.attempt += 1
     run.tries += 1
     run.state = RunState.IN_FLIGHT
@@ -113,6 +95,8 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     if run.until_ms is not None:  # of the attempt before
         run.until_ms, run.promised_ms = None, 0
     track = not spec.fire_and_forget or bool(fallbacks)
+    if flow is not None:
+        work.flows.began(row, run, flow, tracked=track)
     not_after_ms = None
     if spec.at_most_once:
         not_after_ms = promises.once_not_after_ms(run, work.now_ms)
@@ -166,15 +150,34 @@ def answered(work: Work, row: Row, result: Result) -> bool:
 
 def take_answer(work: Work, row: Row, run: OpenRun, result: Result) -> None:
     """What the result of the attempt in flight means for its run. Leaves the settling to the caller."""
+    if run.flow and result.state != "promised":
+        work.flows.ended(row, run, result.started_ms, result.finished_ms)
     if result.state == "promised":
         promises.promise(run, target_of(work, row, run), result)
-    elif result.state != "failed":
+    elif result.state == "deferred" and _put_off(work, row, run, result):
+        pass
+    elif result.state not in ("failed", "deferred"):
         finish(work, row, run, RunState.SUCCEEDED, result.finished_ms, result=result)
     elif result.gone:
         finish(work, row, run, RunState.FAILED, result.finished_ms, "the target answered 410 Gone", result=result)
         stop(work, row, State.FINISHED, "the target answered 410 Gone: it wants nothing more of this schedule")
     elif not _try_again(work, row, run, result):
         _exhaust(work, row, run, result)
+
+
+def _put_off(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
+    """The executor did not call, because the host fails: no try is used up. With a fallback left it counts, or it never comes."""
+    _, policy, fallbacks = stage_of(row, run, route_for(work, row))
+    due_ms = result.finished_ms + max(1, min(result.retry_after_ms or 0, RETRY_AFTER_MS_MAX))
+    if row.state is State.CANCELLED or run.stage < len(fallbacks):
+        return False
+    if retries.too_late(policy, run.stage_began_ms, due_ms):
+        return False
+    if policy.deadline_ms is None or run.tries > 1:  # the deadline counts from the first, called or not
+        run.tries -= 1
+    run.due_ms = due_ms
+    run.state = RunState.RETRY_WAIT
+    return True
 
 
 def _give_up(work: Work, row: Row, run: OpenRun) -> None:
@@ -204,11 +207,6 @@ def end_workflow(work: Work, row: Row, end: workflows.End | None) -> None:
 def _end(work: Work, row: Row, run: OpenRun, end: workflows.End | None) -> None:
     if end is not None:
         finish(work, row, run, end.state, work.now_ms, end.reason)
-
-
-def target_of(work: Work, row: Row, run: OpenRun) -> Target | None:
-    """What the run calls now."""
-    return stage_of(row, run, route_for(work, row))[0]
 
 
 def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:

@@ -63,6 +63,7 @@ class Engine:
 
     def _own(self, partition: int, epoch: int) -> None:
         owner = Owner(self.parts, partition, epoch)
+        owner.recount_flows()
         self.owners[partition] = owner
         loop = asyncio.get_running_loop().create_task(fire_while_active(owner), name=f"fire-{partition}")
         loop.add_done_callback(self._loop_ended)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from squirrel.engine.flows import Flows
 from squirrel.model.errors import Problem
 from squirrel.model.schedule import OpenRun, Row, encode_row
 from squirrel.model.target import Route
@@ -92,6 +93,7 @@ class Work:
     definitions: dict[str, bytes | None] = field(default_factory=dict)  # records that every process follows
     outcomes: dict[int, Decided] = field(default_factory=dict)  # by offset of the command
     newest: Entry = field(default_factory=lambda: Entry(None))  # the one that was asked for last: most likely put next
+    flows: Flows = field(default_factory=Flows)  # the owner's, over all its steps
     replays: int = 0  # commands and results that had been applied before
 
     def load(self, key: bytes, row: Row | None) -> None:

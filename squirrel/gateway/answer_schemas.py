@@ -113,6 +113,7 @@ RECEIVED: Final[dict[str, Schema]] = {
         target={"type": "object"},
         retry=_or_null({"type": "object"}),
         fallback=_list({"type": "object"}),
+        flow=_or_null({"type": "object"}),
         created_at=_INSTANT,
         updated_at=_INSTANT,
     ),

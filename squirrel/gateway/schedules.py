@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -32,6 +33,7 @@ from squirrel.wire.documents import (
     parse_schedule,
     render_schedule,
 )
+from squirrel.wire.documents.flow import at_home
 from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, ListRows
 from squirrel.wire.records import Command, Op
 from squirrel.wire.route_book import RouteBook
@@ -78,7 +80,7 @@ class Schedules:
             idempotency_key=key,
         )
         check_calendars(new.spec.when, parts.calendars.lookup(namespace), now_ms)
-        return new
+        return new._replace(spec=at_home(new.spec, partial(parts.routes.best, namespace)))
 
     def create_order(self, new: NewSchedule, namespace: str, now_ms: int, *, brief: bool = False) -> Order:
         """The command that creates it, and where it goes. `brief`: a one-shot that was created is answered without its row."""

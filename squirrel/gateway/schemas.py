@@ -15,6 +15,10 @@ from squirrel.model.limits import (
     EXCLUDES_MAX,
     EXPRESSION_CHARS_MAX,
     FALLBACKS_MAX,
+    FLOW_KEY_CHARS_MAX,
+    FLOW_PARALLELISM_MAX,
+    FLOW_RATE_MAX,
+    FLOW_RATE_MIN,
     GROUP_CHARS_MAX,
     ID_CHARS_MAX,
     MULTIPLIER_MAX,
@@ -227,8 +231,13 @@ _FIELDS: Final[dict[str, Schema]] = {
         description="or `at_most_once`, without retry and fallback: recorded before the call and never repeated",
     ),
     "max_lateness_seconds": number(0, SECONDS_MAX),
-    "keep_response": {"type": "boolean", "default": False, "description": "for children that are created after it ended"},
+    "keep_response": {
+        "type": "boolean",
+        "default": False,
+        "description": "for children that are created after it ended",
+    },
     "group": text(GROUP_CHARS_MAX, description="schedules of one group share a partition and an order"),
+    "flow": ref("Flow"),
     "retention_seconds": number(1, RETENTION_MS_MAX // 1000),
 }
 _UNCHANGEABLE: Final = frozenset({"id", "group"})
@@ -256,8 +265,22 @@ SENT: Final[dict[str, Schema]] = {
         result={"description": "any JSON, up to 64 KiB: stands as the attempt's body"},
     ),
     "Replay": closed([], message={"description": "any JSON instead of the schedule's message"}, target=ref("Target")),
+    "Flow": {
+        **closed(
+            [],
+            key=text(
+                FLOW_KEY_CHARS_MAX, description="all schedules with it share the limits; a route's is its pattern"
+            ),
+            rate_per_second=number(
+                FLOW_RATE_MIN, FLOW_RATE_MAX, description="calls that begin in a second, evenly apart"
+            ),
+            parallelism=whole(1, FLOW_PARALLELISM_MAX, description="calls under way at once"),
+        ),
+        "description": "Limits over all executors: one of the two, or both.",
+    },
     "NewRoute": closed(
         ["target"],
+        flow=ref("Flow"),
         target=ref("Target"),
         retry=ref("Retry"),
         fallback=listed(ref("FallbackTarget"), FALLBACKS_MAX),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -13,8 +14,10 @@ from squirrel.intake.change import CHANGES, decide_change
 from squirrel.intake.envelope import Envelope, read_envelope
 from squirrel.model.errors import Refused
 from squirrel.model.limits import INBOX_RECORD_BYTES_MAX
+from squirrel.model.target import Route
 from squirrel.recurrence import CalendarLookup, no_calendars
 from squirrel.wire.documents import check_calendars
+from squirrel.wire.documents.flow import at_home
 from squirrel.wire.documents.json_text import Document, read_document, visible
 from squirrel.wire.documents.schedule import parse_collected
 from squirrel.wire.documents.target import TargetPolicy
@@ -55,12 +58,13 @@ class Refusal(NamedTuple):
 
 class Surroundings(Struct, frozen=True):
     """What a decision needs from outside: whether a namespace has a route for an event, where targets may be,
-    which calendars exist, and what a create that names a template becomes (raises Refused)."""
+    which calendars exist, what a create that names a template becomes (raises Refused), and the route of an event."""
 
     routes: Callable[[str, str], bool]
     policy: TargetPolicy
     calendars: Callable[[str], CalendarLookup] = lambda _: no_calendars
     expanded: Callable[[bytes, str], bytes] = lambda body, _: body
+    route: Callable[[str, str], Route | None] = lambda namespace, event: None
 
 
 def decide(record: InboxRecord, *, now_ms: int, around: Surroundings) -> Accepted | Refusal:
@@ -124,7 +128,7 @@ def _create(
         id=made.id,
         command_id=identity,
         accepted_ms=now_ms,
-        spec=made.spec,
+        spec=at_home(made.spec, partial(around.route, envelope.namespace)),
         fingerprint=made.fingerprint,
         actor="inbox",
         source=(record.topic, record.partition, record.offset),

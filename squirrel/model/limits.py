@@ -31,6 +31,14 @@ EXCLUDES_MAX: Final = 1000
 RULE_CHARS_MAX: Final = 128 * KIB  # an RRULE text with its RDATE and EXDATE lines; recurrence reads as much
 JSON_DEPTH_MAX: Final = 64  # deeper documents are a parser attack, not a payload
 
+# --- flow limits ---------------------------------------------------------------------------------------------------------
+FLOW_KEY_CHARS_MAX: Final = 200  # with its prefix it is a group
+FLOW_RATE_MIN: Final = 0.001  # a call in about 17 minutes; slower than that is a schedule of its own
+FLOW_RATE_MAX: Final = 10_000.0  # above what one partition's owner emits, a limit limits nothing
+FLOW_PARALLELISM_MAX: Final = 10_000
+FLOW_LANES_KEPT_MAX: Final = 10_000  # flows that one partition's owner remembers while nothing of them is open
+FLOW_OPEN_SCANNED_MAX: Final = 20_000  # open runs looked at by a new owner to learn what is under way
+
 # --- conditions, chains and workflows ------------------------------------------------------------------------------
 EXPRESSION_CHARS_MAX: Final = 1024
 EXPRESSION_NODES_MAX: Final = 128
@@ -124,7 +132,10 @@ assert (
     ROW_BYTES_MAX // 2 + OWN_MESSAGES_BYTES_MAX + REVISION_BYTES_KEPT_MAX + PARENT_RESULTS_BYTES_MAX < ROW_BYTES_MAX
 ), "what parents answered fits a row beside its replays"
 assert (
-    WORKFLOW_BYTES_MAX + WORKFLOW_INPUT_BYTES_MAX + WORKFLOW_ANSWERS_BYTES_MAX + 512 * (FAN_OUT_ITEMS_MAX + WORKFLOW_STEPS_MAX)
+    WORKFLOW_BYTES_MAX
+    + WORKFLOW_INPUT_BYTES_MAX
+    + WORKFLOW_ANSWERS_BYTES_MAX
+    + 512 * (FAN_OUT_ITEMS_MAX + WORKFLOW_STEPS_MAX)
     < ROW_BYTES_MAX
 ), "a workflow run fits its row"
 assert PAYLOAD_BYTES_MAX < OWN_MESSAGES_BYTES_MAX, "one replay may carry the largest message"

@@ -14,6 +14,7 @@ from typing import Literal
 from msgspec import Struct
 from msgspec.msgpack import Decoder, Encoder
 
+from squirrel.model.flow import Flow
 from squirrel.model.limits import RETENTION_MS_DEFAULT
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.target import Fallback, Target
@@ -90,6 +91,7 @@ class Spec(Struct, gc=False, frozen=True, array_like=True):
     dialect_fields: bytes = b"{}"  # what that API shows and we have no field for
     at_most_once: bool = False  # the attempt is recorded before the call and never repeated
     keep_response: bool = False  # the last answer stays in the row, for children that come after it
+    flow: Flow | None = None  # None: the route's, where the target is the route's too
 
 
 class OpenRun(Struct, gc=False, array_like=True):
@@ -111,6 +113,8 @@ class OpenRun(Struct, gc=False, array_like=True):
     stage_began_ms: int = 0  # due time of the first attempt on the current target, where its policy has a deadline
     until_ms: int | None = None  # in flight: given up without an answer at this instant
     promised_ms: int = 0  # when the call began that was answered by a promise (202); 0: none was
+    in_turn: bool = False  # its flow has given the next attempt its instant
+    flow: str = ""  # the flow's key, while the call under way counts in it
 
 
 class LastRun(Struct, gc=False, frozen=True, array_like=True):

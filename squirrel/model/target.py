@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 from squirrel.model.call_security import HttpSecurity
+from squirrel.model.flow import Flow
 from squirrel.model.limits import TIMEOUT_SECONDS_DEFAULT
 from squirrel.model.retry import RetryPolicy
 
@@ -64,3 +65,4 @@ class Route(Struct, gc=False, frozen=True, array_like=True):
     created_ms: int = 0
     updated_ms: int = 0
     document: bytes = b"{}"  # the JSON as it was put, for answers and for keys that later releases read
+    flow: Flow | None = None

@@ -33,7 +33,8 @@ class IntakeService:
         self.writer = writer_of(context)
         calendars = CalendarBook(self.definitions).lookup
         expanded = TemplateBook(self.definitions).expanded
-        around = Surroundings(RouteBook(self.definitions).matches, target_policy(settings), calendars, expanded)
+        routes = RouteBook(self.definitions)
+        around = Surroundings(routes.matches, target_policy(settings), calendars, expanded, routes.best)
         self.lane = IntakeLane(self.writer, topics, settings.partitions, around, context.clock)
         self.app = lane_app(
             LaneSettings(

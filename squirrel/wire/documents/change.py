@@ -18,6 +18,7 @@ from squirrel.model.target import Target
 from squirrel.model.when import When
 from squirrel.wire.documents.collect import Collected, collect
 from squirrel.wire.documents.fields import ARGUMENTS, Sources, parse_top
+from squirrel.wire.documents.flow import check_flow
 from squirrel.wire.documents.json_text import Document, read_document
 from squirrel.wire.documents.names import SERVER_SET, WHEN_KINDS, Entries
 from squirrel.wire.documents.retry import parse_retry
@@ -64,6 +65,7 @@ def parse_change(
     made = build_spec(collected, Sources(document, policy, spec.fallback), now_ms, problems, before=spec)
     if made is not None:
         check_spec(made, collected, schedule_id, routes, problems)
+        check_flow(made, spec, collected.top.get("flow", ("flow", None))[0], problems)
         check_size(made, problems)
     raise_all(problems)
     assert made is not None, "no spec without a problem"
@@ -152,6 +154,8 @@ def _merged(
         check_spec(changed, collected, schedule_id, routes, problems)
     elif not values.keys().isdisjoint(("when", "retry", "fallback", "at_most_once")):
         check_spec(changed, collected, schedule_id, None, problems)
+    if "flow" in values:
+        check_flow(changed, spec, collected.top["flow"][0], problems)
     check_size(changed, problems)
     raise_all(problems)
     return Changed(changed, warnings_of(changed, collected, now_ms) if "when" in values else [])

@@ -18,6 +18,7 @@ from squirrel.model.limits import (
     TAGS_MAX,
 )
 from squirrel.model.target import Fallback
+from squirrel.wire.documents.flow import parse_flow
 from squirrel.wire.documents.json_text import Document
 from squirrel.wire.documents.names import Entries, Entry
 from squirrel.wire.documents.target import TargetPolicy, parse_fallback
@@ -120,6 +121,10 @@ def _keep_response(entry: Entry, _: Sources, problems: Problems) -> Read:
     return "keep_response", read_bool(*entry, problems)
 
 
+def _flow(entry: Entry, _: Sources, problems: Problems) -> Read:
+    return "flow", parse_flow(*entry, problems)
+
+
 def _guarantee(entry: Entry, _: Sources, problems: Problems) -> Read:
     chosen = read_choice(*entry, problems, GUARANTEES)
     return "at_most_once", None if chosen is None else chosen == "at_most_once"
@@ -141,6 +146,7 @@ _READERS: Final = {
     "event": _event, "name": _name, "description": _description, "group": _group, "message": _message,
     "metadata": _metadata, "tags": _tags, "fire_and_forget": _fire_and_forget, "fallback": _fallback,
     "overlap": _overlap, "missed": _missed, "guarantee": _guarantee, "keep_response": _keep_response,
+    "flow": _flow,
     "max_lateness_seconds": _max_lateness, "retention_seconds": _retention,
 }  # fmt: skip
 ARGUMENTS: Final = {

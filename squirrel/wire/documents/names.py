@@ -34,7 +34,7 @@ def spellings(names: Iterable[str]) -> dict[str, str]:
 TOP: Final = (
     "id", "event", "name", "description", "tags", "metadata", "message", "target", "when", "retry", "fire_and_forget",
     "fallback", "overlap", "missed", "max_lateness_seconds", "group", "retention_seconds", "guarantee",
-    "keep_response",
+    "keep_response", "flow",
 )  # fmt: skip
 WHEN_KINDS: Final = ("at", "in_seconds", "cron", "rrule", "every", "after", "on_event")
 WHEN: Final = (

@@ -12,6 +12,7 @@ import orjson
 from squirrel.model.instants import format_instant, format_instant_or_none
 from squirrel.model.schedule import LastRun, OpenRun, Row, RunState, Spec, State, missed_policy
 from squirrel.model.target import Route, Target
+from squirrel.wire.documents.flow import flow_document
 from squirrel.wire.documents.retry import retry_document, seconds_of
 from squirrel.wire.documents.target import REDACTED, fallback_document, target_document
 from squirrel.wire.documents.when import when_document
@@ -44,6 +45,7 @@ def document_of(spec: Spec, *, redact: bool = False) -> dict[str, Any]:
         "guarantee": "at_most_once" if spec.at_most_once else "at_least_once",
         "max_lateness_seconds": None if spec.max_lateness_ms is None else seconds_of(spec.max_lateness_ms),
         "group": spec.group,
+        "flow": None if spec.flow is None else flow_document(spec.flow),
         "retention_seconds": seconds_of(spec.retention_ms),
     }
     return document
@@ -115,7 +117,8 @@ def render_run(run: OpenRun, row: Row) -> dict[str, Any]:
         "event": row.event,
         "slot": format_instant(run.slot_ms),
         "due": format_instant(run.due_ms),
-        "state": str(run.state),
+        # One that its flow holds back, or that waits for a route, has not been called yet.
+        "state": str(RunState.SCHEDULED if run.state is RunState.RETRY_WAIT and not run.attempt else run.state),
         "attempts": [],
     }
     if run.state is RunState.IN_FLIGHT and run.attempt > 0:
@@ -133,6 +136,7 @@ def render_route(route: Route) -> dict[str, Any]:
         "target": render_target(route.target),
         "retry": None if route.retry is None else retry_document(route.retry),
         "fallback": [fallback_document(each, redact=True) for each in route.fallback],
+        "flow": None if route.flow is None else flow_document(route.flow),
         "created_at": format_instant(route.created_ms),
         "updated_at": format_instant(route.updated_ms),
     }

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.limits import REQUEST_BYTES_MAX
 from squirrel.model.target import Fallback, Route
+from squirrel.wire.documents.flow import flow_document, parse_flow
 from squirrel.wire.documents.json_text import read_document
 from squirrel.wire.documents.names import RETRY_NAMES, entries_of, spellings, unknown
 from squirrel.wire.documents.pattern import pattern_problem
@@ -43,9 +44,9 @@ def parse_route(
     }
     if "pattern" in values and values["pattern"][1] != pattern:
         problems.append(Problem("pattern", "differs from the one in the path; leave it out"))
-    for name in ("signing", "flow"):
-        if name in values and not isinstance(values[name][1], dict):
-            problems.append(Problem(name, "must be an object"))
+    if "signing" in values and not isinstance(values["signing"][1], dict):
+        problems.append(Problem("signing", "must be an object"))
+    flow = parse_flow(*values["flow"], problems, pattern) if "flow" in values else None
     target = None
     if "target" in values:
         target = parse_target_object(*values["target"], policy, problems, before.target if before else None)
@@ -60,7 +61,7 @@ def parse_route(
         fallback = parse_fallback(*values["fallback"], policy, problems, before.fallback if before else ())
     if problems or target is None:
         raise Refused("invalid", problems)
-    made = Route(pattern, target, retry, fallback, before.created_ms if before else now_ms, now_ms)
+    made = Route(pattern, target, retry, fallback, before.created_ms if before else now_ms, now_ms, flow=flow)
     return replace(made, document=_kept(made, document.values))
 
 
@@ -71,7 +72,10 @@ def _kept(route: Route, values: dict[str, Any]) -> bytes:
         "retry": None if route.retry is None else retry_document(route.retry),
         "fallback": [fallback_document(each, redact=False) for each in route.fallback],
     }
-    kept |= {name: values[name] for name in ("signing", "flow") if isinstance(values.get(name), dict)}
+    if route.flow is not None:
+        kept["flow"] = flow_document(route.flow)
+    if isinstance(values.get("signing"), dict):
+        kept["signing"] = values["signing"]
     return orjson.dumps(kept)
 
 

@@ -14,6 +14,7 @@ from squirrel.model.schedule import Spec
 from squirrel.wire.documents.collect import Collected, collect
 from squirrel.wire.documents.fields import TOO_LARGE, Sources, parse_top
 from squirrel.wire.documents.fingerprint import fingerprint_of
+from squirrel.wire.documents.flow import check_flow
 from squirrel.wire.documents.json_text import Document, read_document
 from squirrel.wire.documents.retry import parse_retry
 from squirrel.wire.documents.target import TargetPolicy, parse_target
@@ -75,6 +76,7 @@ def parse_collected(
     spec = build_spec(collected, Sources(document, policy), now_ms, problems)
     if spec is not None:
         check_spec(spec, collected, schedule_id, routes, problems)
+        check_flow(spec, None, collected.top.get("flow", ("flow", None))[0], problems)
     if spec is not None and document.size > BODY_BYTES_FREE:
         check_size(spec, problems)
     raise_all(problems)

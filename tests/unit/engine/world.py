@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import count
 
 from squirrel.engine import step
+from squirrel.engine.flows import Flows
 from squirrel.engine.work import Work
 from squirrel.model.schedule import Row, Spec, State, decode_row, encode_row
 from squirrel.model.target import HttpTarget, Route
@@ -54,6 +55,7 @@ class World:
         self.calendars: dict[str, Calendar] = {}
         self.definitions: dict[bytes, bytes] = {}
         self.definitions_offset = 0
+        self.flows = Flows()
         self.offsets = count()
         self.ids = count()
 
@@ -138,6 +140,7 @@ class World:
             epoch=1,
             draw=lambda: 0.5,
             route=lambda namespace, event: self.routes.get(event),
+            flows=self.flows,
             children=self._children,
             calendars=lambda namespace: self.calendars.get,
             listeners=ListenerBook(_Definitions(self)).of,
