@@ -18,26 +18,28 @@ SETTLED_SECONDS: Final = 3.0
 
 
 def _every_second(
-    clients: Clients, name: str, runs: int, *, overlap: str, missed: str
+    clients: Clients, name: str, slots: int, *, overlap: str, missed: str
 ) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Its end is an instant: the count of a rule is of runs, and a slot that was skipped is none."""
     start_ms = (now_ms() // 1000 + 2) * 1000
     body, asked = clients.one_shot(name, start_ms)
-    body["when"] = {"every": {"interval": "second", "value": 1}, "start": format_instant(start_ms), "max_runs": runs}
+    end = format_instant(start_ms + (slots - 1) * 1000)
+    body["when"] = {"every": {"interval": "second", "value": 1}, "start": format_instant(start_ms), "end": end}
     body |= {"overlap": overlap, "missed": missed}
-    clients.last_due_ms = max(clients.last_due_ms, start_ms + runs * 1000)
+    clients.last_due_ms = max(clients.last_due_ms, start_ms + slots * 1000)
     del asked["at_ms"], asked["nonce"]
-    rule = {"every_ms": 1000, "start_ms": start_ms, "max_runs": runs, "overlap": overlap, "missed": missed}
+    rule = {"every_ms": 1000, "start_ms": start_ms, "max_runs": slots, "overlap": overlap, "missed": missed}
     return body, {**asked, **rule}
 
 
 async def every_second(clients: Clients, count: int) -> None:
     """Gaps show: every slot of theirs is owed, whatever happens."""
     http = clients.http()
-    runs = max(1, int(clients.until - time.monotonic() - SETTLED_SECONDS))
+    slots = max(1, int(clients.until - time.monotonic() - SETTLED_SECONDS))
     for index in range(count):
         overlap = ("skip", "queue", "allow")[index % 3]
         name = clients.name("tick")
-        while not await clients.create(http, *_every_second(clients, name, runs, overlap=overlap, missed="run_all")):
+        while not await clients.create(http, *_every_second(clients, name, slots, overlap=overlap, missed="run_all")):
             if not clients.goes_on:
                 break
             name = clients.name("tick")
@@ -51,8 +53,7 @@ async def paused(clients: Clients, missed: str) -> None:
     while clients.until - time.monotonic() > 14:
         name = clients.name(f"pause-{missed}")
         path = f"{API}/{name}"
-        # The count of a rule is of runs, and a skipped slot is none: an end it has is an instant.
-        if not await clients.create(http, *_every_second_until(clients, name, 12, missed)):
+        if not await clients.create(http, *_every_second(clients, name, 12, overlap="skip", missed=missed)):
             await clients.ending.pause(CALM_SECONDS)
             continue
         await clients.ending.pause(3)
@@ -67,15 +68,6 @@ async def paused(clients: Clients, missed: str) -> None:
         clients.seen(f"catch-up by {missed}")
         await clients.ending.pause(6)
     http.close()
-
-
-def _every_second_until(
-    clients: Clients, name: str, seconds: int, missed: str
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    body, asked = _every_second(clients, name, seconds, overlap="skip", missed=missed)
-    del body["when"]["max_runs"]
-    body["when"]["end"] = format_instant(asked["start_ms"] + (seconds - 1) * 1000)
-    return body, asked
 
 
 async def _preview(clients: Clients, http: Http, name: str) -> None:

@@ -134,7 +134,7 @@ async def _load_and_faults(
     faults = plan(form.seed, form.load_seconds * 0.9, kinds, session_seconds=form.session_seconds, pace=form.pace)
     tell(f"{len(faults)} faults of {len({fault.kind for fault in faults})} kinds are planned")
     clients.retention_seconds = form.retention_seconds
-    scraping = asyncio.gather(watching.watch(clients.ending), watch_curve(on, clients))
+    observing = {asyncio.ensure_future(each) for each in (watching.watch(clients.ending), watch_curve(on, clients))}
     work: list[Coroutine[Any, Any, Any]] = [
         far_future(clients, 20),
         nemesis.carry_out(faults),
@@ -142,7 +142,9 @@ async def _load_and_faults(
         *load(clients, form.rate, on.kafka.bootstrap, on.topics.inbox),
     ]
     results = await together(work)
-    scraping.cancel()
+    for task in observing:
+        task.cancel()
+    await asyncio.wait(observing)
     nemesis.close()
     tell(f"the load is over: {clients.ledger.acknowledged} schedules were acknowledged")
     return list(results[0])
@@ -159,8 +161,8 @@ async def _settle(
 ) -> None:
     await on.heal()
     healed_ns = max(nemesis.last_heal_ns, time.monotonic_ns())
-    factor = load_factor()
-    await _drained(clients, on, factor)
+    factor = await _drained(clients, on)
+    tell(f"drained; E is {EPSILON_MS * factor / 1000:.0f} s")
     with Lines(folder / "final.jsonl") as final:
         end = {"mono_ns": time.monotonic_ns(), "wall_ms": now_ms(), "last_heal_ns": healed_ns, "seed": form.seed}
         bounds = {"epsilon_ms": int(EPSILON_MS * factor), "session_timeout_ms": int(form.session_seconds * 1000)}
@@ -179,19 +181,25 @@ async def _settle(
         tell(f"records: {counts}")
 
 
-async def _drained(clients: Clients, on: Installation, factor: float) -> None:
-    """Until everything that was due is called and read, and E beyond the last instant; or until that is hopeless."""
-    hopeless = time.monotonic() + DRAIN_SECONDS_MAX * factor + max(0.0, (clients.last_due_ms - now_ms()) / 1000)
+async def _drained(clients: Clients, on: Installation) -> float:
+    """Until everything that was due is called and read, and E beyond the last instant; or until that is hopeless.
+
+    The greatest load of the machine that was seen meanwhile: E grows with it.
+    """
+    factor = await asyncio.to_thread(load_factor)
+    began = time.monotonic() + max(0.0, (clients.last_due_ms - now_ms()) / 1000)
     quiet_since = time.monotonic()
     received = -1
-    while time.monotonic() < hopeless:
+    while time.monotonic() < began + DRAIN_SECONDS_MAX * factor:
+        factor = max(factor, await asyncio.to_thread(load_factor))
         if clients.target.received != received or clients.target.open:
             received, quiet_since = clients.target.received, time.monotonic()
         waited_ms = now_ms() - clients.last_due_ms - EPSILON_MS * factor
         if waited_ms > 0 and time.monotonic() - quiet_since > QUIET_SECONDS and await ending_state.lag_total(on) == 0:
-            return
-        await clients.ending.pause(0.25)
+            return factor
+        await clients.ending.pause(1)
     tell("the drain did not end")
+    return factor
 
 
 def _judged(form: Form, folder: Path, watching: Watching, sometimes: dict[str, int]) -> Outcome:
