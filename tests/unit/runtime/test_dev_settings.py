@@ -64,3 +64,12 @@ def test_a_data_directory_belongs_to_one_instance(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be used"), _only_instance(tmp_path / "file" / "data"):
         pass
+
+
+def test_the_watchdog_runs_when_asked_for_and_the_gateway_knows_where() -> None:
+    plain, _ = settings_of(DevOptions())
+    assert "watchdog" not in {child.name for child in children(plain)}
+    asked, _ = settings_of(DevOptions(watchdog=True))
+    found = {child.name: child.environment for child in children(asked)}
+    assert found["gateway"]["SQUIRREL_WATCHDOG_URL"] == asked.watchdog_url
+    assert asked.watchdog_url.endswith(":" + found["watchdog"]["SQUIRREL_INTERNAL_PORT"])
