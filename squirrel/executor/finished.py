@@ -16,7 +16,7 @@ from typing import Final
 from squirrel.model.limits import COMMIT_METADATA_BYTES_MAX
 
 VERSION: Final = "1"
-TEXT_BYTES_MAX: Final = COMMIT_METADATA_BYTES_MAX - 32  # what rides beside it has a prefix of its own
+TEXT_BYTES_MAX: Final = COMMIT_METADATA_BYTES_MAX - 48  # what rides beside it has a prefix of its own
 CODE_BYTES_MAX: Final = (TEXT_BYTES_MAX - 2) // 4 * 3
 # Within this span a bitmap always fits, whatever finishes first.
 SPAN_MAX: Final = CODE_BYTES_MAX * 8

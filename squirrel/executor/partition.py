@@ -14,6 +14,7 @@ from squirrel.executor.repeats import Repeats
 from squirrel.wire.records import Execution
 
 RESULTS_MARK: Final = "~"  # between the offset that the results had reached and the finished set
+EPOCH_MARK: Final = "."  # between that offset, the newest epoch that was heard and the second of its newest order
 
 
 class Call(Struct, eq=False):
@@ -33,6 +34,8 @@ class Resumed(NamedTuple):
 
     finished: Finished
     results_next: int | None
+    epoch: int = 0
+    emitted_ms: int = 0
 
 
 class Partition:
@@ -70,10 +73,12 @@ class Partition:
             self.quiet.set()
 
     def mark(self) -> tuple[int, str]:
-        """(offset to commit, metadata): how far the results had come, and what is finished beyond the offset."""
+        """(offset to commit, metadata): how far the results had come, the newest epoch, what is finished beyond the offset."""
         offset, finished = self.finished.mark()
         results = "" if self.results_next is None else f"{self.results_next:x}"
-        return offset, f"{results}{RESULTS_MARK}{finished}"
+        epoch, emitted_ms = self.repeats.newest
+        heard = f"{EPOCH_MARK}{epoch:x}{EPOCH_MARK}{emitted_ms // 1000:x}" if epoch else ""
+        return offset, f"{results}{heard}{RESULTS_MARK}{finished}"
 
 
 def resume(offset: int | None, metadata: str) -> Resumed:
@@ -83,11 +88,18 @@ def resume(offset: int | None, metadata: str) -> Resumed:
     """
     if offset is None:
         return Resumed(Finished(), 0)
-    results, separator, finished = metadata.partition(RESULTS_MARK)
+    known, separator, finished = metadata.partition(RESULTS_MARK)
     if not separator:
         return Resumed(Finished(offset), None)
+    results, _, heard = known.partition(EPOCH_MARK)
+    epoch, _, second = heard.partition(EPOCH_MARK)
+    return Resumed(
+        Finished(offset, decode(offset, finished)), _number(results), _number(epoch) or 0, (_number(second) or 0) * 1000
+    )
+
+
+def _number(text: str) -> int | None:
     try:
-        results_next = int(results, 16) if results else None
+        return int(text, 16) if text else None
     except ValueError:
-        results_next = None
-    return Resumed(Finished(offset, decode(offset, finished)), results_next)
+        return None

@@ -38,6 +38,15 @@ class Repeats:
         self.remember(attempt)
         return "new"
 
+    @property
+    def newest(self) -> tuple[int, int]:
+        """The newest epoch that was heard (0: none) and the instant of its newest order, epoch ms."""
+        return self._epoch, self._emitted_ms
+
+    def go_on_from(self, epoch: int, emitted_ms: int) -> None:
+        """What the executor before had heard: an owner that was replaced then is not heard now either."""
+        self._epoch, self._emitted_ms = epoch, emitted_ms
+
     def remember(self, attempt: str) -> None:
         """It was called, or is about to be."""
         if len(self._younger) >= REPEATS_REMEMBERED_MAX // 2:

@@ -101,10 +101,11 @@ class Executor:
         """Learn what is finished already: from the commit, and from the results that came after it."""
         assert self._app is not None, "join comes before the app starts"
         committed = await self._app.committed(self.parts.executions, partition)
-        finished, results_next = resume(committed.offset, committed.metadata)
-        owned = Partition(partition, finished, results_next)
-        if results_next is not None:
-            for attempt in await self.parts.reported(partition, results_next):
+        resumed = resume(committed.offset, committed.metadata)
+        owned = Partition(partition, resumed.finished, resumed.results_next)
+        owned.repeats.go_on_from(resumed.epoch, resumed.emitted_ms)
+        if resumed.results_next is not None:
+            for attempt in await self.parts.reported(partition, resumed.results_next):
                 owned.repeats.remember(attempt)
         self.partitions[partition] = owned
 
