@@ -38,6 +38,7 @@ async def write_down(world: Any, client: Client, last_heal_ns: int) -> Path:
     final += _owners_and_states(world)
     final += _schedules(world, client)
     final += await _runs(world)
+    final += _rebalances(world)
     final += [{"what": "sometimes", "name": name, "count": count} for name, count in world.sometimes.items()]
     _write(folder / "final.jsonl", final)
     return folder
@@ -128,6 +129,18 @@ def _lags(world: Any) -> list[dict[str, Any]]:
                 offset = committed.get((f"squirrel.{topic}", log.partition), (None, ""))[0]
                 lag = log.next if offset is None else log.next - offset
                 found.append({"what": "lag", "group": group, "topic": topic, "partition": log.partition, "lag": lag})
+    return found
+
+
+def _rebalances(world: Any) -> list[dict[str, Any]]:
+    """Where nothing was wrong but clocks, the groups must not have moved since they had settled."""
+    if not world.faults or any(fault["kind"] not in ("clock", "exit") for fault in world.faults):
+        return []
+    exits = sum(fault["kind"] == "exit" for fault in world.faults)
+    found = [{"what": "metric", "service": "all", "name": "clock_fault_rebalances", "value": exits}]
+    for name, group in world.groups.items():
+        moved = group.generation - group.settled_generation
+        found.append({"what": "metric", "service": name, "name": "clock_fault_rebalances", "value": moved})
     return found
 
 

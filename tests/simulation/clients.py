@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, defaultdict, deque
 from collections.abc import Awaitable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from squirrel.streams.fence import Fence
+from squirrel.streams.topics_admin import TopicFound
+from squirrel.wire.topics import catalogue
 from tests.simulation.broker import Broker, Record
 from tests.simulation.loop import CURRENT
 
@@ -186,3 +188,33 @@ class Consumer:
             if records:
                 out[tp] = records
         return out
+
+
+class Admin:
+    """Twin of `streams/topics_admin.py`: describes the topics as the catalogue wants them."""
+
+    def __init__(self, brokers: str, **settings: Any) -> None:
+        del brokers, settings
+        self._process: Any = CURRENT.get()
+
+    async def __aenter__(self) -> Self:
+        await self._process.world.broker.ask(self._process, lambda: None)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+    async def describe(self, names: Sequence[str]) -> dict[str, TopicFound]:
+        world = self._process.world
+        plans = {plan.name: plan for plan in catalogue("", world.partitions)}
+        topics = world.broker.topics
+
+        def found() -> dict[str, TopicFound]:
+            return {
+                name: TopicFound(name, len(topics[name]), 1, dict(plans[name].configs))
+                for name in names
+                if name in topics
+            }
+
+        answer: dict[str, TopicFound] = await world.broker.ask(self._process, found)
+        return answer

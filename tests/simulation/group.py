@@ -24,9 +24,12 @@ class Group:
         self.world = world
         self.name = name
         self.generation = 0
+        self.settled_generation = 0  # when everybody had come at the beginning
         self.members: dict[str, Any] = {}  # instance id -> the app that joined last
         self.beats: dict[str, float] = {}
         self.assigned: dict[str, frozenset[int]] = {}
+        self.follows: dict[str, set[int]] = {}
+        self.moved_ms = 0  # when partitions last changed hands, or a member came back
         self.committed: dict[TopicPartition, Committed] = {}
         self._rebalancing: asyncio.Task[None] | None = None
         self._wanted = False
@@ -145,10 +148,13 @@ class Group:
             shares[name].add(number)
             room[name] -= 1
         self.assigned = {name: frozenset(share) for name, share in shares.items()}
+        # Copies: each partition's next member keeps one, as the leader says in `streams/assignor.py`.
+        self.follows = {name: shares[names[place - 1]] - shares[name] for place, name in enumerate(names)}
 
     def _give(self, app: Any, name: str) -> None:
-        generation, share = self.generation, self.assigned[name]
-        asyncio.get_running_loop().call_later(self.world.latency(), app.given, share, generation, context=Context())
+        self.moved_ms = self.world.wall_ms()
+        given = self.assigned[name], frozenset(self.follows.get(name, ())), self.generation
+        asyncio.get_running_loop().call_later(self.world.latency(), app.given, *given, context=Context())
 
     # --- offsets ----------------------------------------------------------------------------------------------------
 

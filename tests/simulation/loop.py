@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tests.simulation.process import Process
 
 CURRENT: ContextVar[Process | None] = ContextVar("process", default=None)
+STAGE: ContextVar[str] = ContextVar("stage", default="")  # of the engine: what its writes belong to
 
 
 class Stuck(AssertionError):
@@ -40,6 +41,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         super().__init__()
         self._selector = self  # the only thing asked of it is `select`
         self._now = 1000.0
+        self._clock_resolution = 1e-6  # asyncio's nanosecond is lost in the float when the loop has run for half a year
         self.unexpected: list[dict[str, Any]] = []
         self.set_exception_handler(lambda _, details: self.unexpected.append(details))
 

@@ -64,6 +64,16 @@ class ConsumerThread:
             app.process.point(f"{app.group.name} commit after")
         return set(mine)
 
+    async def gap(self, positions: Mapping[TopicPartition, int | None]) -> str | None:
+        """What is to be read stands in the twin's log for ever."""
+        committed = await self.fetch_committed(list(positions))
+        for tp, held in positions.items():
+            offset = committed[tp].offset if held is None else held
+            log = self.app.broker.log(*tp)
+            if offset is not None and not log.first <= offset <= log.next:
+                return f"{tp.topic}/{tp.partition} does not hold what stands at {offset}"
+        return None
+
     async def flow(self, positions: Mapping[TopicPartition, int | None]) -> None:
         for tp, offset in positions.items():
             if tp in self.positions:
@@ -222,13 +232,15 @@ class MemberApp:
             self._joined_after = self.group.generation
             joined()
 
-    def given(self, share: frozenset[int], generation: int) -> None:
+    def given(self, share: frozenset[int], follows: frozenset[int], generation: int) -> None:
         # What was decided before we joined again is of no use any more: Kafka answers "rebalance in progress".
         if self.group.knows(self) and not self.process.dead and generation > self._joined_after:
-            self.process.run(self._given(share, generation))
+            self.process.run(self._given(share, follows, generation))
 
-    async def _given(self, share: frozenset[int], generation: int) -> None:
+    async def _given(self, share: frozenset[int], follows: frozenset[int], generation: int) -> None:
         tps = {TopicPartition(topic, number) for topic in self.topics for number in share}
         self._thread.assign(tps, generation)
         await self.rebalance_ended(tps, generation)
+        if self.settings.on_follow is not None:
+            self.settings.on_follow(follows)
         self._thread.heartbeat_at = self.settings.clock.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import random
 import shutil
 import sys
 import tempfile
@@ -43,6 +44,23 @@ class Plan:
     executors: int = 2
     partitions: int = 3
     crash_at: int | None = None
+    mix: str = "all"
+    lost_disk: bool = False  # of the process that dies at `crash_at`
+
+    @classmethod
+    def of_seed(cls, seed: int) -> Plan:
+        """A size, a group of processes and a choice of faults that the seed decides (swarm testing: some kinds, not all)."""
+        chance = random.Random(f"{seed}/plan")
+        kinds = tuple(chance.sample(sorted(set(KINDS)), k=chance.randrange(3, 12)))
+        return cls(
+            seed,
+            operations=chance.choice((60, 120, 120, 200)),
+            faults=chance.choice((4, 8, 8, 14)),
+            kinds=kinds,
+            engines=chance.choice((1, 2, 2, 3)),
+            executors=chance.choice((1, 2, 2)),
+            partitions=chance.choice((1, 2, 3, 3)),
+        )
 
 
 @dataclass(slots=True)
@@ -67,7 +85,7 @@ class Ran:
 
 def simulate(plan: Plan, replaced: Mapping[tuple[Any, str], Any] | None = None, *, keep: Path | None = None) -> Ran:
     """Runs the plan from its seed. `keep`: where the judged files are left."""
-    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="simulation-", dir=memory()))
     loop = VirtualLoop()
     was_on = gc.isenabled()
     gc.disable()  # what a dead process leaves is collected when nobody can be disturbed by it
@@ -96,7 +114,7 @@ def _silent_ends() -> Iterator[None]:
         sys.unraisablehook = former
 
 
-def _memory() -> str | None:
+def memory() -> str | None:
     """Files that nobody needs later are kept in memory where the machine offers it."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
@@ -112,15 +130,19 @@ def _told(details: Mapping[str, Any]) -> str:
 
 async def _run(plan: Plan, folder: Path, keep: Path | None) -> Ran:
     world = World(plan.seed, folder / "world", partitions=plan.partitions, crash_at=plan.crash_at)
+    world.loses_disk = plan.lost_disk
     client = Client(world)
     for role, count in (("engine", plan.engines), ("executor", plan.executors), ("intake", 1), ("recorder", 1)):
         for number in range(count):
             world.start(role, f"{role}{number + 1}")
     await pause(2.0)
-    workload = Workload(world, client, count=plan.operations, seconds=plan.seconds, horizon=plan.horizon)
+    for group in world.groups.values():
+        group.settled_generation = group.generation
+    workload = Workload(world, client, plan.mix, count=plan.operations, seconds=plan.seconds, horizon=plan.horizon)
     nemesis = Nemesis(world, client, kinds=plan.kinds)
     working = world.loop.create_task(workload.run())
-    await nemesis.run(plan.faults, plan.seconds)
+    if plan.faults:
+        await nemesis.run(plan.faults, plan.seconds)
     while not working.done():
         await pause(0.1)
     working.result()

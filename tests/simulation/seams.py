@@ -11,14 +11,15 @@ from typing import Any
 from squirrel.engine import owner as engine_owner
 from squirrel.executor import reported
 from squirrel.model.clock import Clock
+from squirrel.runtime import topics
 from squirrel.runtime.services import engine, executor, intake, parts, recorder
 from squirrel.stores.history import HistoryBatch
 from squirrel.stores.open import open_history
 from squirrel.streams import tail, watchdog, writer
 from squirrel.streams.timeline import recovery
 from squirrel.streams.timeline.store import TimelineStore
-from tests.simulation.clients import Consumer, Producer, take
-from tests.simulation.loop import CURRENT, pause
+from tests.simulation.clients import Admin, Consumer, Producer, take
+from tests.simulation.loop import CURRENT, STAGE, pause
 from tests.simulation.member import MemberApp
 from tests.simulation.target import Target
 
@@ -94,10 +95,6 @@ async def _cluster_id(brokers: str, client_id: str) -> str:
     return "simulated"
 
 
-async def _no_dangers(settings: object) -> None:
-    """The twin's topics are as they should be."""
-
-
 class Door:
     """The internal door: remembers who answers."""
 
@@ -119,6 +116,20 @@ class Quiet:
         self._process.world.said(self._process, message, values)
 
     warning = error = info
+
+
+def _staged(name: str, stage: str) -> Any:
+    """The owner's method, with the name of its stage for the places within."""
+    method = getattr(engine_owner.Owner, name)
+
+    async def staged(self: Any, *given: Any) -> Any:
+        token = STAGE.set(stage)
+        try:
+            return await method(self, *given)
+        finally:
+            STAGE.reset(token)
+
+    return staged
 
 
 def context_of(process: Any, settings: Any) -> Any:
@@ -159,7 +170,7 @@ def twins_in_place(more: Mapping[tuple[Any, str], Any] | None = None) -> Iterato
         (reported, "AIOKafkaConsumer"): Consumer,
         (tail, "AIOKafkaConsumer"): Consumer,
         (engine, "TimelineStore"): PointedStore,
-        (engine, "refuse_dangers"): _no_dangers,
+        (topics, "TopicsAdmin"): Admin,
         (executor, "HttpCaller"): Target,
         (executor, "KafkaCaller"): Target,
         (recorder, "open_history"): PointedHistory,
@@ -168,6 +179,8 @@ def twins_in_place(more: Mapping[tuple[Any, str], Any] | None = None) -> Iterato
         # A recovering partition's table of seen keys takes 8 MiB; a simulated one has a few hundred.
         (recovery, "SEEN_SLOTS"): 1 << 12,
     }
+    for name, stage in (("take_commands", "commands"), ("take_results", "results"), ("fire", "firing")):
+        replaced[engine_owner.Owner, name] = _staged(name, stage)
     for module in SERVICES.values():
         replaced[module, "lane_app"] = MemberApp
         replaced[module, "watchdog_of"] = _watchdog_of

@@ -30,7 +30,9 @@ RULE_SECONDS_MAX = 12  # slots of a recurring schedule
 class Workload:
     """`count` operations spread over `seconds`; due within `horizon` seconds after them."""
 
-    def __init__(self, world: Any, client: Client, *, count: int, seconds: float, horizon: float) -> None:
+    def __init__(
+        self, world: Any, client: Client, mix: str = "all", *, count: int, seconds: float, horizon: float
+    ) -> None:
         self.world = world
         self.client = client
         self.chance = random.Random(f"{world.seed}/workload")
@@ -42,6 +44,7 @@ class Workload:
         self.one_shots: list[str] = []
         self.recurring: list[str] = []
         self.last_due_ms = world.wall_ms()
+        self._mix = mix
         self._numbers = 0
         self._nonce = 0
         self._tasks: list[Any] = []
@@ -59,6 +62,11 @@ class Workload:
     # --- operations -------------------------------------------------------------------------------------------------
 
     def _operation(self) -> Any:
+        """One of the mix: everything, or what one kind of schedule meets."""
+        operations = {"all": self._of_all, "one_shots": self._of_one_shots, "rules": self._of_rules}
+        return operations.get(self._mix, self._of_chains)()
+
+    def _of_all(self) -> Any:
         pick = self.chance.random()
         if pick < 0.55 or not self.ids:
             return self._create()
@@ -77,6 +85,27 @@ class Workload:
         if pick < 0.94:
             return self.client.get(self._any())
         return self.client.list_tag(self.chance.choice(TAGS))
+
+    def _of_one_shots(self) -> Any:
+        pick = self.chance.random()
+        if pick < 0.6 or len(self.one_shots) < 2:
+            return self._create_once()
+        if pick < 0.75:
+            return self._update(self._any())
+        return self._change("cancel", self._any()) if pick < 0.9 else self._race()
+
+    def _of_rules(self) -> Any:
+        pick = self.chance.random()
+        if pick < 0.5 or not self.recurring:
+            return self._create_recurring()
+        if pick < 0.75:
+            return self._pause_and_resume(self.chance.choice(self.recurring))
+        return self._change("trigger" if pick < 0.9 else "cancel", self.chance.choice(self.recurring))
+
+    def _of_chains(self) -> Any:
+        if len(self.one_shots) < 3 or self.chance.random() < 0.4:
+            return self._create_once()
+        return self._create_child() if self.chance.random() < 0.9 else self._change("cancel", self._any())
 
     def _any(self) -> str:
         return self.chance.choice(self.ids)
@@ -105,7 +134,7 @@ class Workload:
     def _create_once(self) -> Any:
         key = f"key-{self.chance.randrange(10_000)}" if self.chance.random() < 0.1 else ""
         schedule = id_from_idempotency_key(NAMESPACE, key) if key else self._new_id("once")
-        asked: dict[str, Any] = {"at_ms": self._due_ms(), **self._common(schedule)}
+        asked: dict[str, Any] = {"at_ms": self._due_ms(), **self.common(schedule)}
         if key:
             asked |= {"key": key, "content": f"{asked['at_ms']}/{asked['nonce']}"}
         if self.chance.random() < 0.15:
@@ -129,7 +158,7 @@ class Workload:
             "max_runs": count,
             "missed": self.chance.choice(("run_all", "run_last", "skip")),
             "overlap": self.chance.choice(("skip", "queue", "allow")),
-            **self._common(schedule, fails_max=2),
+            **self.common(schedule, fails_max=2),
         }
         self.recurring.append(schedule)
         if as_cron:
@@ -148,7 +177,7 @@ class Workload:
             "after": [[parent, on] for parent in parents],
             "join": self.chance.choice(("all", "any")),
             "delay_ms": self.chance.choice((0, 0, 500, 2000)),
-            **self._common(schedule),
+            **self.common(schedule),
         }
         when = When(
             after=tuple(Parent(parent, on) for parent in parents),
@@ -157,7 +186,8 @@ class Workload:
         )
         return self._send_create(schedule, asked, when)
 
-    def _common(self, schedule: str, fails_max: int = 5) -> dict[str, Any]:
+    def common(self, schedule: str, fails_max: int = 5) -> dict[str, Any]:
+        """What every kind of schedule is asked with; the target's script for it is set."""
         fails = min(self.chance.choice((0, 0, 0, 0, 1, 1, 2, 5)), fails_max)
         retries = self.chance.choice((0, 1, 2, 3)) if fails else self.chance.choice((0, 2))
         asked: dict[str, Any] = {
@@ -213,9 +243,10 @@ class Workload:
             self.client.homes[schedule] = asked["group"]
         if when.at_ms is not None and not asked.get("key") and self.chance.random() < 0.25:
             return self.client.inbox("create", schedule, _document(schedule, asked), asked)
-        return self._created(schedule, asked, when)
+        return self.created(schedule, asked, when)
 
-    async def _created(self, schedule: str, asked: dict[str, Any], when: When) -> None:
+    async def created(self, schedule: str, asked: dict[str, Any], when: When) -> None:
+        """Sends the create, and again when nobody knows what became of it."""
         spec = self._spec(schedule, asked, when)
         for number in range(3):
             command = self._command("create", schedule, spec=spec, fingerprint=fingerprint_of(spec))
@@ -263,7 +294,7 @@ class Workload:
         schedule = self._new_id("race")
         due_ms = self.world.wall_ms() + 400
         self.last_due_ms = max(self.last_due_ms, due_ms)
-        asked = {"at_ms": due_ms, **self._common(schedule)}
+        asked = {"at_ms": due_ms, **self.common(schedule)}
         self.one_shots.append(schedule)
         create = self.client.run(self._created_by_id(schedule, asked))
         while not create.done():
@@ -278,7 +309,7 @@ class Workload:
     async def _created_by_id(self, schedule: str, asked: dict[str, Any]) -> None:
         self.ids.append(schedule)
         self.specs[schedule] = asked
-        await self._created(schedule, asked, When(at_ms=asked["at_ms"]))
+        await self.created(schedule, asked, When(at_ms=asked["at_ms"]))
 
     async def _pause_and_resume(self, schedule: str) -> None:
         self.recurring = [each for each in self.recurring if each != schedule]
@@ -287,9 +318,10 @@ class Workload:
         await pause(begins + self.chance.random() * 2)
         await self._change("pause", schedule)
         await pause(2 + self.chance.random() * 6)
-        for _ in range(8):
+        for _ in range(60):
             answer = await self.client.command("resume", self._command("resume", schedule), {})
-            if answer is not None and answer["status"] != 202:
+            # Not found: its create may still be on the way, behind this and a pause. Nobody leaves it paused for ever.
+            if answer is not None and answer["status"] not in (202, 404):
                 self.world.count(f"resumed_{asked['missed']}")
                 return
             await pause(1.0)

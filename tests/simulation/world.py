@@ -7,6 +7,7 @@ import random
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from contextvars import Context
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from squirrel.wire.topics import Topics, topic_files
 from tests.simulation import disk
 from tests.simulation.broker import Broker, Record
 from tests.simulation.group import Group
-from tests.simulation.loop import pause
+from tests.simulation.loop import STAGE, pause
 from tests.simulation.process import Process
 from tests.simulation.seams import build
 
@@ -35,7 +36,7 @@ class World:
         self.seed = seed
         self.folder = folder
         self.partitions = partitions
-        self.loop = asyncio.get_running_loop()
+        self.loop: Any = asyncio.get_running_loop()
         self._network = random.Random(f"{seed}/network")
         random.seed(seed)  # the engine draws its jitter from there
         self.producer_ids = count()
@@ -54,6 +55,7 @@ class World:
         self.point_names: list[str] = []
         self.crash_at = crash_at
         self.crashed_at = ""
+        self.loses_disk = False
         self.lossy = 0.0  # share of appends whose answer is lost once
         self.slow = 0.02  # share of messages that take long
         self.stopped = False
@@ -72,6 +74,18 @@ class World:
     def wall_ns(self) -> int:
         """The true time."""
         return T0_MS * 1_000_000 + self.boot_ns() - round(START_SECONDS * 1_000_000_000)
+
+    def leap(self, seconds: float) -> None:
+        """Time passes in which nothing is due: to every process it is a machine that slept, and whose Kafka slept with it."""
+        self.loop.leap(seconds)
+        for group in self.groups.values():
+            for name, app in group.members.items():
+                group.beats[name] = self.loop.time()
+                app.heard()
+        for name, service in self.services.items():
+            dog = getattr(service, "watchdog", None)
+            if dog is not None and not self.processes[name].dead:
+                dog._beat_at = self.processes[name].clock.monotonic()
 
     def wall_ms(self) -> int:
         return self.wall_ns() // 1_000_000
@@ -113,13 +127,17 @@ class World:
     def at_point(self, process: Process, name: str) -> None:
         if process.role == "client" or self.stopped:
             return
+        stage = STAGE.get()
+        place = f"{process.role}{f' {stage}' if stage else ''}: {name}"
         self.points += 1
-        self.point_names.append(f"{process.role}: {name}")
+        self.point_names.append(place)
         if self.points - 1 == self.crash_at:
-            self.crashed_at = f"{process.role}: {name}"
+            self.crashed_at = place
             self.fault("kill", process.name, RESTART_SECONDS)
             self.kill(process)
-            self.loop.call_later(RESTART_SECONDS, self.start, process.role, process.name)
+            if self.loses_disk and process.role == "engine":
+                disk.wipe(self, process.name)
+            self._start_again(process)
 
     def script(self, attempt: Attempt) -> tuple[int | None, float]:
         """What the target does with this call."""
@@ -185,7 +203,7 @@ class World:
         self.count("process_ended_itself")
         self.log.append(f"{self.loop.time() - START_SECONDS:9.3f} {process.name} ends: {type(error).__name__} {error}")
         process.run(self._wind_down(process))
-        self.loop.call_later(STOP_SECONDS + 0.5, self.exit, process, str(error))
+        self.loop.call_later(STOP_SECONDS + 0.5, self.exit, process, str(error), context=Context())
 
     async def _wind_down(self, process: Process) -> None:
         service = self.services.get(process.name)
@@ -207,7 +225,11 @@ class World:
             self.fault("exit", process.name, RESTART_SECONDS)["detail"] = reason
         process.ended_because = process.ended_because or reason
         self.kill(process)
-        self.loop.call_later(RESTART_SECONDS, self.start, process.role, process.name)
+        self._start_again(process)
+
+    def _start_again(self, process: Process) -> None:
+        """As a supervisor, which is in none of our processes."""
+        self.loop.call_later(RESTART_SECONDS, self.start, process.role, process.name, context=Context())
 
     async def terminate(self, process: Process) -> None:
         """SIGTERM: drain, commit, leave; nothing starts it again."""
