@@ -60,26 +60,26 @@ class Flows:
     def admit(self, row: Row, run: OpenRun, flow: Flow, now_ms: int, horizon_ms: int) -> bool:
         """Whether the run's next attempt may be ordered now. If not, its `due_ms` is when to look again."""
         lane = self._lane(row.namespace, flow.key)
-        if flow.rate_per_second is not None and not run.in_turn:
+        if flow.parallelism is not None and len(lane.under_way) >= flow.parallelism:
+            run.due_ms = self._turn(lane, flow.parallelism, run, now_ms)
+            run.turn = "place"
+            run.state = RunState.RETRY_WAIT
+            return False
+        if flow.rate_per_second is not None and run.turn != "instant":
             soonest_ms = max(run.due_ms, now_ms)
             at_ms = max(lane.free_ms, float(soonest_ms))
             lane.free_ms = at_ms + 1000 / flow.rate_per_second
             if at_ms > soonest_ms:  # else the due time stays, also where it has passed: late is late
                 run.due_ms = ceil(at_ms)
             if run.due_ms > horizon_ms:
-                run.in_turn = True
+                run.turn = "instant"
                 run.state = RunState.RETRY_WAIT
                 return False
-        if flow.parallelism is not None and len(lane.under_way) >= flow.parallelism:
-            run.due_ms = self._turn(lane, flow.parallelism, run, now_ms)
-            run.in_turn = True
-            run.state = RunState.RETRY_WAIT
-            return False
         return True
 
     def began(self, row: Row, run: OpenRun, flow: Flow, *, tracked: bool) -> None:
         """The attempt was ordered. One whose end nobody reports counts in the rate alone."""
-        run.in_turn = False
+        run.turn = ""
         if tracked:
             run.flow = flow.key
             self._lane(row.namespace, flow.key).under_way.add(run.id)
@@ -94,7 +94,7 @@ class Flows:
 
     def _turn(self, lane: _Lane, parallelism: int, run: OpenRun, now_ms: int) -> int:
         apart_ms = EAGER * lane.call_ms / parallelism
-        if run.in_turn:  # it had its turn and found the flow full: it does not go behind those who had none yet
+        if run.turn == "place":  # it had its turn and found the flow full: it does not go behind those who had none yet
             lane.again_ms = ahead_ms = max(lane.again_ms, float(now_ms)) + apart_ms
         else:
             lane.turn_ms = ahead_ms = max(lane.turn_ms, float(now_ms)) + apart_ms

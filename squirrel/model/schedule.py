@@ -113,7 +113,7 @@ class OpenRun(Struct, gc=False, array_like=True):
     stage_began_ms: int = 0  # due time of the first attempt on the current target, where its policy has a deadline
     until_ms: int | None = None  # in flight: given up without an answer at this instant
     promised_ms: int = 0  # when the call began that was answered by a promise (202); 0: none was
-    in_turn: bool = False  # its flow has given the next attempt its instant
+    turn: Literal["", "instant", "place"] = ""  # what its flow held it for: a reserved instant, or a place to come free
     flow: str = ""  # the flow's key, while the call under way counts in it
 
 
