@@ -89,6 +89,10 @@ class _One(NamedTuple):
 
 def instants_of(local_s: int, zone: Zone, policy: Policy) -> tuple[int, ...]:
     """The instants one local time has in a zone under a policy: none, one, or both of a repeated hour."""
+    piece = zone.piece(local_s)
+    utc_s = local_s - piece.offset
+    if piece.start + CHANGE_REACH_SECONDS <= utc_s < piece.end - CHANGE_REACH_SECONDS:
+        return (utc_s,)  # far from any change: most dates of a long list
     zoned = ZonedSeries(_One(local_s), zone, policy)
     first = zoned.at_or_after(local_s - 2 * CHANGE_REACH_SECONDS)
     if first is None:

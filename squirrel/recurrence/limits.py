@@ -10,7 +10,7 @@ CRON_CHARS_MAX = 1_024
 EXDATES_MAX = 5_000
 RDATES_MAX = 5_000
 RRULE_LINES_MAX = 20
-# Counted at compile time, so it bounds the work; a run every second for 115 days is within it.
+# Counted as far as somebody asks; a run every second for 115 days is within it.
 RRULE_COUNT_MAX = 10_000_000
 # Above every value a BY part can hold: BYDAY has 7 + 7 x 106, BYYEARDAY and BYSETPOS 732.
 BY_VALUES_MAX = 800

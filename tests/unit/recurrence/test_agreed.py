@@ -1,4 +1,4 @@
-"""Rules on which libraries of three languages agreed, recorded: half of the cron rules run over a change of clocks.
+"""Rules on which libraries of three languages agreed, recorded: a third of the cron rules run over a change of clocks.
 
 Made by asking each library for the runs of random rules in 13 zones; where they differ, docs/recurrence.md says who is followed.
 """

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from squirrel.model.when import DstPolicy, When
-from squirrel.recurrence import RuleError, compile_rule
+from squirrel.recurrence import RuleError, compile_rule, upcoming
 from tests.unit.recurrence.asking import NEW_YORK, ms, runs, text
 
 START = "DTSTART;TZID=America/New_York:19970902T090000\nRRULE:"
@@ -169,13 +169,13 @@ def test_a_gap_that_is_skipped_is_not_counted() -> None:
 @pytest.mark.parametrize("zone", ["UTC", NEW_YORK])
 def test_a_count_of_seconds_is_cheap_far_in(zone: str) -> None:
     when = When(rrule="DTSTART:20270101T000000\nRRULE:FREQ=SECONDLY;COUNT=2000000", timezone=zone)
-    begun = time.perf_counter()
+    begun = time.time.process_time()
     rule = compile_rule(when, created_ms=0)
     first = rule.next_after(0)
     assert first is not None
     assert rule.next_after(first + 1_999_998_000) == first + 1_999_999_000
     assert rule.next_after(first + 1_999_999_000) is None
-    assert time.perf_counter() - begun < 0.5
+    assert time.time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
@@ -213,15 +213,43 @@ def test_a_count_of_seconds_is_cheap_far_in(zone: str) -> None:
     ],
 )
 def test_refusal_names_the_part_in_bounded_time(rule: str, part: str) -> None:
-    begun = time.perf_counter()
+    begun = time.time.process_time()
     with pytest.raises(RuleError) as refused:
         compile_rule(When(rrule=rule), created_ms=0)
     assert refused.value.field == "when.rrule"
     assert refused.value.reason.startswith(f"{part}:")
     assert refused.value.fix
-    assert time.perf_counter() - begun < 0.5
+    assert time.time.process_time() - begun < 0.5
 
 
 def test_an_unknown_zone_in_the_rule_is_refused() -> None:
     with pytest.raises(RuleError, match="America/New_York"):
         compile_rule(When(rrule="DTSTART;TZID=EST:20270101T000000\nRRULE:FREQ=DAILY"), created_ms=0)
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "FREQ=SECONDLY;BYSECOND=1,3;BYMINUTE=5;COUNT=9999999",
+        "FREQ=MINUTELY;INTERVAL=7;BYHOUR=3;BYMONTHDAY=13;BYDAY=FR;COUNT=9999999",
+        "FREQ=MONTHLY;BYDAY=MO,TU;BYHOUR=1,2;BYSETPOS=1,3,-2;COUNT=9999999",
+    ],
+)
+def test_a_count_is_counted_as_far_as_somebody_asks(rule: str) -> None:
+    begin = ms("2027-01-01T00:00:00")
+    began = time.process_time()
+    found = upcoming(compile_rule(When(rrule=f"DTSTART:20270101T000000Z\nRRULE:{rule}"), created_ms=begin), begin, 3)
+    assert len(found) == 3
+    assert time.process_time() - began < 0.5, "to its end it would take more than a second"
+
+
+@pytest.mark.parametrize("zone", ["UTC", NEW_YORK])
+@pytest.mark.parametrize("freq", ["DAILY", "HOURLY"])
+def test_a_count_ends_wherever_it_is_asked_from(zone: str, freq: str) -> None:
+    rule = f"DTSTART;TZID={zone}:20200101T023000\nRRULE:FREQ={freq};COUNT=3000"
+    begin = ms("2020-01-01T00:00:00")
+    every = upcoming(compile_rule(When(rrule=rule), created_ms=begin), begin, 4000)
+    assert len(every) == 3000
+    late = compile_rule(When(rrule=rule.replace("COUNT=3000", "INTERVAL=1;COUNT=3000")), created_ms=begin)
+    assert upcoming(late, every[2990], 100) == every[2990:]
+    assert late.next_after(every[-1]) is None
