@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
 
-from squirrel.model.errors import SettingsError
+from aiokafka.errors import KafkaError
+
+from squirrel.model.errors import Fatal, SettingsError
 from squirrel.runtime.settings import Settings
-from squirrel.streams.topics_admin import TopicDescription, TopicsAdmin
+from squirrel.streams.topics_admin import TopicDescription, TopicRefused, TopicsAdmin
 from squirrel.wire.topics import TopicPlan, catalogue, dangers
+
+LOOK_SECONDS: Final = 10.0
 
 
 def plans_of(settings: Settings) -> tuple[TopicPlan, ...]:
@@ -42,6 +48,27 @@ async def refuse_dangers(settings: Settings) -> None:
     for row in await check_topics(settings):
         if row["state"] in ("missing", "wrong", "dangerous"):
             raise SettingsError(f"topic {row['topic']}: {row['detail']}; see `squirrel topics check`")
+
+
+async def watch_topics(settings: Settings, crash: Callable[[BaseException], None]) -> None:
+    """Looks again and again, and ends the process when a topic was deleted, changed or given partitions under it.
+
+    The next start finds the same and is not tried again. What is missing must be missing twice: a broker that has just started
+    may not know all yet.
+    """
+    missed: set[str] = set()
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        try:
+            rows = await check_topics(settings)
+        except (KafkaError, TopicRefused):
+            continue  # Kafka is away: whoever needs it says so
+        missing = {row["topic"] for row in rows if row["state"] == "missing"}
+        for row in rows:
+            if row["state"] in ("wrong", "dangerous") or row["topic"] in missing & missed:
+                crash(Fatal(f"topic {row['topic']}: {row['detail']}; see `squirrel topics check`"))
+                return
+        missed = missing
 
 
 async def _judge(admin: TopicsAdmin, settings: Settings, created: set[str]) -> list[dict[str, Any]]:

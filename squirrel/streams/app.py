@@ -233,6 +233,10 @@ class LaneApp(faust.App):
         return sent
 
     async def _flow(self, positions: Any) -> None:
+        if self.settings.refuse_gaps:
+            gap: str | None = await self._thread.across(self._thread.gap(positions))
+            if gap is not None:
+                raise Fatal(gap)
         await self._thread.across(self._thread.flow(positions))
 
 

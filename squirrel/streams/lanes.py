@@ -72,6 +72,7 @@ class LaneSettings:
     `leave_on_stop`: a stop gives the partitions away at once, also those of a static member; else they wait for its return.
     `on_follow(partitions)`: this member keeps standby copies, and is told of which after each rebalance; None: it keeps none.
     `starved_seconds`: the process ends when for so long records stood in the log and the consumer brought none.
+    `refuse_gaps`: a partition whose log does not hold what the group has not read yet (recreated, or retention) ends the process.
     `auto_mark` False: the owner calls `app.mark` itself. `on_fatal` must end the process; it is called once.
     """
 
@@ -90,6 +91,7 @@ class LaneSettings:
     leave_on_stop: bool = True
     on_follow: Callable[[frozenset[int]], None] | None = None
     starved_seconds: float = 30.0
+    refuse_gaps: bool = False
     session_seconds: float = 10.0
     heartbeat_seconds: float = 2.0
     rebalance_seconds: float = 30.0

@@ -95,6 +95,28 @@ class LaneConsumerThread(driver.AIOKafkaConsumerThread):
             records = await fetcher.fetched_records(None, timeout=FETCH_SECONDS, max_records=None)
         return consumer._coordinator.generation, records
 
+    async def gap(self, positions: Mapping[TopicPartition, int | None]) -> str | None:
+        """Here: why what comes next is not in the log, or None. aiokafka would go on at the earliest record, in silence."""
+        consumer = self._ensure_consumer()
+        assigned = [KafkaTopicPartition(*tp) for tp in positions if tp in consumer.assignment()]
+        committed = await self.fetch_committed(TopicPartition(*tp) for tp in assigned)
+        first, end = await consumer.beginning_offsets(assigned), await consumer.end_offsets(assigned)
+        for tp in assigned:
+            held = positions[TopicPartition(*tp)]
+            offset = committed[TopicPartition(*tp)].offset if held is None else held
+            if offset is None or first[tp] <= offset <= end[tp]:
+                continue
+            name, group = f"{tp.topic}/{tp.partition}", self.app.settings.group
+            if offset > end[tp]:
+                was = f"{name} ends at offset {end[tp]}, before {offset}, up to which it was read: it was emptied or recreated"
+            else:
+                was = f"{name} begins at offset {first[tp]}, behind {offset}, up to which it was read: its retention ate the rest"
+            return (
+                f"{was}. Restore the topic; or, if those records are really to be given up, set the offsets of the group "
+                f"{group} on it to its earliest ones, and start again."
+            )
+        return None
+
     async def flow(self, positions: Mapping[TopicPartition, int | None]) -> None:
         """Here: lets partitions flow, from the offset given or else from the committed one."""
         consumer = self._ensure_consumer()

@@ -19,7 +19,7 @@ from squirrel.runtime.services.parts import (
     watchdog_of,
     writer_of,
 )
-from squirrel.runtime.topics import refuse_dangers
+from squirrel.runtime.topics import refuse_dangers, watch_topics
 from squirrel.streams.app import lane_app
 from squirrel.streams.fence import RENEW_SECONDS
 from squirrel.streams.lanes import LaneSettings
@@ -62,6 +62,7 @@ class EngineService:
         )
         self.watchdog = watchdog_of(context, self.app, silent_seconds=context.settings.session_timeout_seconds)
         self._renewing: asyncio.Task[None] | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._told_at = 0.0
 
     def _store(self) -> TimelineStore:
@@ -136,6 +137,7 @@ class EngineService:
             instance_id=name,
             held=self._held(),
             on_follow=self._follow,
+            refuse_gaps=True,
             session_seconds=self.settings.session_timeout_seconds,
             heartbeat_seconds=self.settings.heartbeat_seconds,
             commit_seconds=self.settings.commit_interval_seconds,
@@ -153,12 +155,15 @@ class EngineService:
         self.standby.start()
         self._renewing = asyncio.get_running_loop().create_task(self._renew(), name="renew-fences")
         self._renewing.add_done_callback(self._replanned)
+        self._looking = asyncio.get_running_loop().create_task(watch_topics(self.settings, self.context.crash))
+        self._looking.add_done_callback(self._replanned)
 
     async def stop(self) -> None:
         """Finish what is in flight, commit, leave."""
         await self.watchdog.stop()
-        if self._renewing is not None:
-            self._renewing.cancel()
+        for task in (self._renewing, self._looking):
+            if task is not None:
+                task.cancel()
         await self.standby.stop()
         await self.app.stop()
         self.store.close_all()

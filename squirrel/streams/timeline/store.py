@@ -35,6 +35,7 @@ NO_OFFSET: Final = -1
 FLUSH_IDLE_MS: Final = (
     600_000  # a partition where nothing changes notes on disk at least this often that it was current
 )
+_RECREATED: Final = "it was emptied or recreated under a running engine. Restore the topic, and start again"
 _META: Final = Struct(">QQqQ")
 _D: Final = TIMELINE_PREFIX[0]
 _TIMELINE_END: Final = prefix_end(TIMELINE_PREFIX)
@@ -328,6 +329,8 @@ class TimelineStore:
         if cursor_ms is not None:
             found.cursor = min(found.cursor, d_start(cursor_ms))
         offset = found.meta.changelog_offset if changelog_offset is None else changelog_offset
+        if offset < found.meta.changelog_offset:
+            raise Fatal(f"the changelog of {found.path} went back to offset {offset}: {_RECREATED}")
         meta = Meta(d_due_ms(found.cursor), max(wall_ms, found.meta.wall_ms), max(offset, found.meta.changelog_offset))
         put(META_KEY, _META.pack(*meta, found.pending) + found.origin)
         found.unflushed = True
