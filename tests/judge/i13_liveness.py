@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.judge.history import History
+from tests.judge.i04_bounded_repeats import HARMLESS
 from tests.judge.lives import Life, lives_of
 from tests.judge.records import Violation
 
@@ -49,7 +50,8 @@ def recovery_ms(history: History) -> tuple[float, str]:
     lives = lives_of(history)
     ended: dict[str, int] = {}
     longest, kind = 0.0, ""
-    heals = sorted((fault.end_ns, fault.mono_ns, fault.kind) for fault in history.faults)
+    harmful = [fault for fault in history.faults if not fault.kind.startswith(HARMLESS)]
+    heals = sorted((fault.end_ns, fault.mono_ns, fault.kind) for fault in harmful)
     seen: set[tuple[str, int]] = set()
     position = -1
     for call in history.calls:
