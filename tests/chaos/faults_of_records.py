@@ -31,12 +31,12 @@ POISON: Final[dict[str, tuple[bytes | None, ...]]] = {
 async def poison(world: World, _: str, seconds: float) -> None:
     """Every bad value once, each at a partition of chance; where it came to stand is in the ledger."""
     async with producing(world) as producer:
-        for name, values in POISON.items():
-            topic = getattr(world.on.topics, name)
-            partitions = sorted(await producer.partitions_for(topic))
-            for value in values:
-                partition = world.chance.choice(partitions)
-                await _poisoned(world, producer, topic, partition, value)
+        sending = [
+            _poisoned(world, producer, getattr(world.on.topics, name), world.chance.randrange(PARTITIONS), value)
+            for name, values in POISON.items()
+            for value in values
+        ]
+        await asyncio.gather(*sending)
 
 
 async def _poisoned(world: World, producer: Any, topic: str, partition: int, value: bytes | None) -> None:
@@ -142,9 +142,6 @@ async def producing(world: World) -> Any:
 
 class _Nowhere:
     """The broker is away: what would be sent never leaves."""
-
-    async def partitions_for(self, _: str) -> set[int]:
-        return {0}
 
     async def send_and_wait(self, *_: Any, **__: Any) -> Any:
         raise KafkaError

@@ -16,7 +16,7 @@ async def broker_kill(world: World, _: str, seconds: float) -> None:
     """kill -9, and back after a while; over when it answers."""
     await world.on.broker_kill()
     await world.pause(seconds)
-    await world.on.kafka.start()
+    await world.on.broker_start()
 
 
 async def broker_stop(world: World, _: str, seconds: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from squirrel.runtime.local.cassandra import EmbeddedCassandra
-from squirrel.runtime.local.jvm import free_port
+from squirrel.runtime.local.jvm import ServerDied, free_port
 from squirrel.runtime.local.kafka import EmbeddedKafka, Listener
 from squirrel.runtime.settings import load
 from squirrel.runtime.topics import apply_topics
@@ -25,6 +25,7 @@ from tests.eventually import eventually
 
 PARTITIONS: Final = 8
 READY_SECONDS_MAX: Final = 120.0
+BROKER_STARTS_MAX: Final = 5
 GROUPS: Final = ("engine", "executor", "intake", "recorder")
 _METRIC = re.compile(rb"squirrel_([a-z_]+?)(?:_total)?(?:\{[^}]*\})? ([0-9.e+-]+)")
 
@@ -155,6 +156,14 @@ class Installation:
             os.kill(pid, signal.SIGKILL)
         await self.kafka.wait()
 
+    async def broker_start(self) -> None:
+        """Until it answers: on a machine that others load, a broker that was killed may need more than its start is given."""
+        for _ in range(BROKER_STARTS_MAX - 1):
+            with contextlib.suppress(ServerDied):
+                await self.kafka.start()
+                return
+        await self.kafka.start()
+
     async def heal(self) -> None:
         """Whatever a fault left behind: everything runs, nothing is cut, nothing is stopped."""
         for proxy in self.proxies.values():
@@ -168,7 +177,7 @@ class Installation:
             if pid is not None:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
-        await self.kafka.start()
+        await self.broker_start()
         if self.cassandra is not None:
             await self.cassandra.start()
 
