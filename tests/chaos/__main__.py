@@ -25,6 +25,7 @@ SCENARIOS = {"outage": "broker-outage"}
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=10, help="how long the load lasts (the long form)")
+    parser.add_argument("--rate", type=float, default=450, help="one-shots a second (the long form)")
     parser.add_argument("--short", action="store_true", help="the form of `make test`")
     parser.add_argument(
         "--soak", type=float, metavar="HOURS", help="1,000 a second for so long, and how everything grows"
@@ -47,7 +48,7 @@ def main() -> int:
         sys.stderr.write(f"no such kind of fault: {', '.join(unknown)}; there are {', '.join(KIND_OF)}\n")
         return 2
     seed = secrets.randbelow(1_000_000) if given.seed is None else given.seed
-    form = short_form(seed) if given.short else long_form(seed, given.minutes, only)
+    form = short_form(seed) if given.short else long_form(seed, given.minutes, only, given.rate)
     if given.soak is not None:
         form = soak_form(seed, given.soak)
     folder = folder_of(seed, given.folder)

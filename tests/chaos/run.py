@@ -20,7 +20,7 @@ from tests.chaos.installation import Installation
 from tests.chaos.long_lived import far_future, lives, together
 from tests.chaos.machine import abilities, clock_environment, load_factor
 from tests.chaos.nemesis import Fault, Nemesis, World
-from tests.chaos.plan import SERVICES, plan, usable
+from tests.chaos.plan import KIND_OF, SERVICES, plan, usable
 from tests.chaos.sometimes import EVERY_RUN, LONG_RUN, Watching, reached
 from tests.chaos.taps import read_taps
 from tests.chaos.target import ScriptedTarget
@@ -63,8 +63,10 @@ def short_form(seed: int) -> Form:
     return Form(seed, 45, 450, 5, 6, 6, long_form=False)
 
 
-def long_form(seed: int, minutes: float, only: tuple[str, ...] = ()) -> Form:
-    return Form(seed, minutes * 60, 450, 30, 10, 30, long_form=True, only=only, with_cassandra=True)
+def long_form(seed: int, minutes: float, only: tuple[str, ...] = (), rate: float = 450) -> Form:
+    """The history is Cassandra's when all faults are wanted, or one of its own."""
+    with_cassandra = not only or any(KIND_OF[name].needs == "cassandra" for name in only)
+    return Form(seed, minutes * 60, rate, 30, 10, 30, long_form=True, only=only, with_cassandra=with_cassandra)
 
 
 def soak_form(seed: int, hours: float) -> Form:
