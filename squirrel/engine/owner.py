@@ -129,6 +129,7 @@ class Owner:
         self.outcomes = Outcomes()
         self.flows = Flows()
         self.active = True
+        self._half_done = False  # a batch is being carried out, or was not carried out to its end
 
     async def take_commands(self, records: Sequence[Any]) -> None:
         """Apply one batch of the commands topic; durable when it returns."""
@@ -224,7 +225,18 @@ class Owner:
             work.load(key, decode_row(value) if value is not None else None)
 
     async def _carry_out(self, work: Work, poison: Sequence[Poison]) -> None:
-        """Steps 2 to 4 of the write order."""
+        """Steps 2 to 4 of the write order. A batch that failed half-way is the last one of this owner.
+
+        What it emitted or logged may be in Kafka although the local rows know nothing of it: whoever stepped on from them would
+        cancel what is being called. The process ends, and its supervisor starts it from the log.
+        """
+        if self._half_done:
+            raise Fatal(f"partition {self.partition}: the batch before this one was not carried out to its end")
+        self._half_done = True
+        await self._write(work, poison)
+        self._half_done = False
+
+    async def _write(self, work: Work, poison: Sequence[Poison]) -> None:
         changes, log = self._changes(work)
         outgoing = self._outgoing(work, poison)
         if (gone := self.parts.gone()) is not None:
