@@ -169,13 +169,13 @@ def test_a_gap_that_is_skipped_is_not_counted() -> None:
 @pytest.mark.parametrize("zone", ["UTC", NEW_YORK])
 def test_a_count_of_seconds_is_cheap_far_in(zone: str) -> None:
     when = When(rrule="DTSTART:20270101T000000\nRRULE:FREQ=SECONDLY;COUNT=2000000", timezone=zone)
-    begun = time.time.process_time()
+    begun = time.process_time()
     rule = compile_rule(when, created_ms=0)
     first = rule.next_after(0)
     assert first is not None
     assert rule.next_after(first + 1_999_998_000) == first + 1_999_999_000
     assert rule.next_after(first + 1_999_999_000) is None
-    assert time.time.process_time() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 @pytest.mark.parametrize(
@@ -213,13 +213,13 @@ def test_a_count_of_seconds_is_cheap_far_in(zone: str) -> None:
     ],
 )
 def test_refusal_names_the_part_in_bounded_time(rule: str, part: str) -> None:
-    begun = time.time.process_time()
+    begun = time.process_time()
     with pytest.raises(RuleError) as refused:
         compile_rule(When(rrule=rule), created_ms=0)
     assert refused.value.field == "when.rrule"
     assert refused.value.reason.startswith(f"{part}:")
     assert refused.value.fix
-    assert time.time.process_time() - begun < 0.5
+    assert time.process_time() - begun < 0.5
 
 
 def test_an_unknown_zone_in_the_rule_is_refused() -> None:
