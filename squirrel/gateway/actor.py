@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -23,6 +24,7 @@ def actor_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     return fingerprint(found.get(b"authorization")) or ANONYMOUS
 
 
+@lru_cache(maxsize=256)  # one for each token that is in use
 def fingerprint(authorization: bytes | None) -> str:
     """`token:` and the beginning of the credential's SHA-256; empty without one."""
     given = authorization or b""
@@ -39,4 +41,5 @@ def address_of(scope: Scope) -> str:
 
 def cleaned(text: str) -> str:
     """One line of at most ACTOR_CHARS_MAX printable characters: nobody writes a second line into a log."""
-    return "".join(char if char.isprintable() else "?" for char in text.strip()[:ACTOR_CHARS_MAX])
+    text = text.strip()[:ACTOR_CHARS_MAX]
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
