@@ -19,6 +19,7 @@ from squirrel.cli import (
     live,
     overview,
     planning,
+    plugin,
     profiles,
     repair,
     routes,
@@ -33,7 +34,7 @@ from squirrel.cli import (
 GROUPS = (
     *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
     *(transfer, live, listen),
-    *(audit, expectations, profiles, completion, services, topics, settings),
+    *(plugin, audit, expectations, profiles, completion, services, topics, settings),
 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -25,11 +26,19 @@ DETAIL_CHARS_MAX: Final = 1000
 class PluginCaller:
     """Calls `PluginTarget`s. `ways` is its own and closed with it."""
 
-    def __init__(self, types: TargetTypes, ways: Ways, secrets: Secrets, clock: Clock) -> None:
+    def __init__(
+        self,
+        types: TargetTypes,
+        ways: Ways,
+        secrets: Secrets,
+        clock: Clock,
+        network_of: Callable[[Ways, str, int, float], CallNetwork] = CallNetwork,
+    ) -> None:
         self._types = types
         self._ways = ways
         self._secrets = secrets
         self._clock = clock
+        self._network_of = network_of
 
     async def close(self) -> None:
         """Drops what is kept. Safe twice."""
@@ -46,7 +55,7 @@ class PluginCaller:
             detail = f"this executor has no target type {target.kind!r}; install {what} or change the target"
             return self._failed(CallFailed("bad_target", detail, retryable=False), started_ms)
         seen: set[str] = set()
-        network = CallNetwork(
+        network = self._network_of(
             self._ways, attempt.namespace, started_ms, asyncio.get_running_loop().time() + target.timeout_ms / 1000
         )
         try:

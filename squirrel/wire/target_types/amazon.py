@@ -86,8 +86,9 @@ _KEYS: Final = {
 
 def _type(kind: str, title: str, description: str, config: type[Struct], example: dict[str, Any]) -> TargetType:
     def dials(made: Any) -> list[tuple[str, str]]:
-        named = "queue_url" if kind == "sqs" and not made.endpoint else "endpoint"
-        return [(named, endpoint_of(kind, made))]
+        if kind == "sqs" and not made.endpoint:
+            return [("queue_url", made.queue_url)]
+        return [("endpoint", endpoint_of(kind, made))]
 
     place: Callable[[Any], str] = lambda made: endpoint_of(kind, made)  # noqa: E731
     return TargetType(
