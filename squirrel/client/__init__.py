@@ -24,9 +24,10 @@ from squirrel.client.records import (
 )
 from squirrel.client.repair import Operation, RunsWhere
 from squirrel.client.sync_client import Client
+from squirrel.client.workflows import Workflow, WorkflowRun, WorkflowStep
 
 __all__ = [
     "AsyncClient", "Attempt", "Client", "ClientError", "Completion", "Conflict", "Created", "DeadLetter", "Invalid", "Live",
     "NewSchedule", "NotFound", "Operation", "Page", "Preview", "Route", "Run", "RunsWhere", "Schedule", "Unauthorised",
-    "Unavailable", "Unreachable", "completions",
+    "Unavailable", "Unreachable", "Workflow", "WorkflowRun", "WorkflowStep", "completions",
 ]  # fmt: skip

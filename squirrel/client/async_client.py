@@ -38,11 +38,12 @@ from squirrel.client.transport import (
     options,
     stream_timeout,
 )
+from squirrel.client.workflows import AsyncWorkflowCalls
 
 T = TypeVar("T")
 
 
-class AsyncClient(AsyncRepairCalls):
+class AsyncClient(AsyncRepairCalls, AsyncWorkflowCalls):
     """One server, one namespace, a pool of connections. For one event loop; close it, or use it in `async with`.
 
     Every method raises a `ClientError` (see `errors`). Calls that may be made twice are retried up to `tries_max` times

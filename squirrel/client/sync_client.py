@@ -38,11 +38,12 @@ from squirrel.client.transport import (
     options,
     stream_timeout,
 )
+from squirrel.client.workflows import WorkflowCalls
 
 T = TypeVar("T")
 
 
-class Client(RepairCalls):
+class Client(RepairCalls, WorkflowCalls):
     """One server, one namespace, a pool of connections. Safe to share between threads; close it, or use it in `with`.
 
     Every method raises a `ClientError` (see `errors`). Calls that may be made twice are retried up to `tries_max` times
