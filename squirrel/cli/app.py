@@ -29,11 +29,12 @@ from squirrel.cli import (
     topics,
     transfer,
     workflow,
+    workflows,
 )
 
 GROUPS = (
-    *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, apply),
-    *(transfer, live, listen),
+    *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, workflows),
+    *(apply, transfer, live, listen),
     *(plugin, audit, expectations, profiles, completion, services, topics, settings),
 )
 
