@@ -1,7 +1,7 @@
 # Needs make and Python 3.11 or newer with venv; everything else is installed into .venv from requirements/dev.txt, by hash.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help dev test check bench lock chaos soak
+.PHONY: help dev test check bench lock chaos soak simulate mutants
 
 # The first of these that is 3.11 or newer and can make an environment.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3 python; do \
@@ -35,6 +35,13 @@ check: $(STAMP) ## format, lint, types, import contracts, size limits
 
 bench: $(STAMP) ## the benchmarks, one JSON object a line (ONLY=engine_ingest for one)
 	@$(BIN)/python -m benchmarks $(if $(ONLY),--only $(ONLY),) $(ARGS)
+
+simulate: $(STAMP) ## a whole installation in one process, faults from a seed, judged (MINUTES=4, SEED=8412 repeats one)
+	@PYTHONHASHSEED=0 $(BIN)/python -W ignore -m tests.simulation --minutes $(or $(MINUTES),4) $(if $(SEED),--seed $(SEED),) \
+		$(if $(LEAD),--lead $(LEAD),) $(if $(PLACE),--place $(PLACE),) $(ARGS)
+
+mutants: $(STAMP) ## twelve broken builds in the simulation: each must be caught by its invariant
+	@PYTHONHASHSEED=0 $(BIN)/python -W ignore -m tests.simulation.mutants
 
 chaos: $(STAMP) ## faults on real processes, judged (MINUTES=10 SEED=7 ONLY=kill-engine,poison)
 	@$(BIN)/python -m tests.chaos --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED),) $(if $(ONLY),--only $(ONLY),) $(ARGS)
