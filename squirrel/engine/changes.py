@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.msgpack import Encoder
 
-from squirrel.engine import children, events, groups, runs
+from squirrel.engine import children, events, groups, runs, superseding
 from squirrel.engine.slots import plan_first_slot, slot_after, wake_of
 from squirrel.engine.work import Work
 from squirrel.model.errors import Problem, Refused
@@ -135,11 +135,22 @@ def update(work: Work, row: Row, command: Command, offset: int) -> None:
         return
     revived = command.force == REVIVE and row.state in (State.FINISHED, State.CANCELLED)
     is_over = row.state in (State.FINISHED, State.CANCELLED) and not revived
-    if is_over or (_has_started(row) and command.force not in ("next", REVIVE)):
+    if is_over or (_has_started(row) and command.force not in (superseding.NEXT, superseding.NOW, REVIVE)):
         too_late(work, row, command, offset)
         return
+    reason = superseding.keeps_too_much(row, spec) if command.force == superseding.NEXT else None
+    if reason is not None:
+        work.refuse(command, "too_many_runs", "message", reason)
+        work.decide(offset, command, codes.REFUSED, row, problem=Problem("message", reason))
+        return
     rule_changed = spec.when != row.spec.when
+    former = row.spec
     revise(work, row, spec)
+    told = ""
+    if command.force == superseding.NOW:
+        told = superseding.give_up(work, row)
+    elif row.runs and command.force == superseding.NEXT:
+        superseding.pin(row, former)
     row.fingerprint = command.fingerprint
     row.updated_ms = max(command.accepted_ms, row.updated_ms)
     row.command_offset = offset
@@ -151,8 +162,10 @@ def update(work: Work, row: Row, command: Command, offset: int) -> None:
         if row.state is State.WAITING:
             row.state = State.ACTIVE
         begin(work, row)
+    if told:
+        runs.settle(work, row)
     work.put(row)
-    work.decide(offset, command, codes.CHANGED, row)
+    work.decide(offset, command, codes.CHANGED, row, problem=Problem("", told))
 
 
 def revise(work: Work, row: Row, spec: Spec) -> None:

@@ -210,7 +210,7 @@ def _end(work: Work, row: Row, run: OpenRun, end: workflows.End | None) -> None:
 
 
 def _try_again(work: Work, row: Row, run: OpenRun, result: Result) -> bool:
-    if row.state is State.CANCELLED:
+    if row.state is State.CANCELLED or run.superseded:
         return False
     _, policy, fallbacks = stage_of(row, run, route_for(work, row))
     due_ms = None if result.final else _next_try_ms(work, run, result, policy)
@@ -239,6 +239,10 @@ def _next_try_ms(work: Work, run: OpenRun, result: Result, policy: RetryPolicy) 
 
 def _exhaust(work: Work, row: Row, run: OpenRun, result: Result) -> None:
     reason = _failure_text(result)
+    if run.superseded:
+        reason = f"superseded by a forced change; its last attempt failed: {reason}"
+        finish(work, row, run, RunState.CANCELLED, result.finished_ms, reason, result=result)
+        return
     target, _, _ = stage_of(row, run, route_for(work, row))
     work.dead_letters.append(
         DeadLetter(

@@ -12,7 +12,7 @@ from squirrel.gateway.operation import Operation
 from squirrel.gateway.paging import PAGE
 from squirrel.gateway.run_search import RUN_QUERY
 from squirrel.gateway.runs import Runs
-from squirrel.gateway.schedules import LISTED_STATES, TEXT_CHARS_MAX, Schedules
+from squirrel.gateway.schedules import FORCES, LISTED_STATES, TEXT_CHARS_MAX, Schedules
 from squirrel.gateway.schemas import choice, optional_text
 from squirrel.gateway.status import Status
 from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
@@ -38,7 +38,12 @@ _EXAMPLE: Final = {
     "target": {"type": "http", "url": "https://hooks.example.com/email"},
     "retry": {"max_retries": 3, "strategy": "exponential", "initial_seconds": 1},
 }
-_FORCE: Final = {"force": choice("next", description="apply to the next run although one is under way")}
+_FORCE: Final = {
+    "force": choice(
+        *FORCES,
+        description="a run is under way: `next` leaves it as it began, `now` cancels its retry and says what became of it",
+    )
+}
 _SYNC: Final = ("IdempotencyKey", "Prefer")
 _CHANGE: Final = ("IfMatch", "Prefer")
 _ETAG: Final = {"ETag": {"schema": {"type": "string"}, "description": "the revision, quoted"}}

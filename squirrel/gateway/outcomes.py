@@ -60,6 +60,8 @@ def answer(schedule_id: str, decided: Decided | None, warnings: list[str] | None
     if decided.code == codes.TRIGGERED:
         return _run_answer(decided, row)
     status = 201 if decided.code in (codes.CREATED, codes.REPEATED) else 200
+    if decided.detail:
+        warnings = [*(warnings or ()), decided.detail]  # what a forced change did to runs that were under way
     return schedule_answer(row, status, warnings)
 
 
@@ -104,7 +106,7 @@ def _too_late(schedule_id: str, decided: Decided, row: Row | None) -> Answered:
     fix = "create another schedule"
     if row is not None and decided.open_run is not None:
         extra["run"] = open_run_document(decided.open_run, row)
-        fix = "use ?force=next to change what comes after this run, or wait for it to end"
+        fix = "?force=next changes what comes after this run, ?force=now gives up its retry; or wait for it to end"
     elif row is not None and decided.last_run is not None:
         extra["run"] = run_from_last(decided.last_run, row)
     return Answered("too_late", f"{schedule_id}: {detail}; {fix}", extra=extra, headers=_etag(row))

@@ -14,7 +14,7 @@ from squirrel.gateway.preview import Previews
 from squirrel.gateway.producing import CommandLog
 from squirrel.gateway.resume_preview import ResumePreviews
 from squirrel.gateway.revisions import Revisions
-from squirrel.gateway.schedules import Parts
+from squirrel.gateway.schedules import FORCES, Parts
 from squirrel.gateway.schemas import ID, INSTANT_SCHEMA, TEXT, choice, text
 from squirrel.gateway.stream import STREAM_ANSWER, Stream
 from squirrel.gateway.templates import Templates
@@ -29,7 +29,7 @@ from squirrel.model.limits import (
 
 API: Final = "/api/v1"
 _LOCATION: Final = {"Location": {"schema": {"type": "string"}}}
-_FORCE: Final = {"force": choice("next", description="apply to the next run although one is under way")}
+_FORCE: Final = {"force": choice(*FORCES, description="although a run is under way; see PATCH")}
 
 
 class Planning:

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from squirrel.gateway.call import Call
 from squirrel.gateway.outcomes import answer
 from squirrel.gateway.problems import Answered
-from squirrel.gateway.schedules import Parts
+from squirrel.gateway.schedules import FORCES, Parts
 from squirrel.gateway.writes import Order
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.instants import format_instant
@@ -87,7 +87,7 @@ class Revisions:
             reply=True,
             actor="rest",
             if_revision=call.if_revision,
-            force=call.choice("force", ("next",)) or "",
+            force=call.choice("force", FORCES) or "",
             revision=number,
         )
         decided = await parts.writes.send(Order(command, located.partition), wait=not call.respond_async)

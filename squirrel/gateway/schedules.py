@@ -40,6 +40,7 @@ from squirrel.wire.route_book import RouteBook
 from squirrel.wire.template_book import TemplateBook
 
 LISTED_STATES: Final = tuple(str(state) for state in State if state is not State.UNKNOWN)
+FORCES: Final = ("next", "now")
 PATCH_TRIES_MAX: Final = 5  # a PATCH is applied to what was read; somebody else may change it in between
 TEXT_CHARS_MAX: Final = 255
 
@@ -148,7 +149,7 @@ class Schedules:
     async def _change(self, call: Call, *, merge: bool) -> Response:
         parts = self._parts
         schedule_id, wanted = call.schedule_id, call.if_revision
-        force = call.choice("force", ("next",)) or ""
+        force = call.choice("force", FORCES) or ""
         located = await parts.lookups.get(call.namespace, schedule_id)
         for attempt in range(PATCH_TRIES_MAX):
             now_ms = parts.clock.now_ms()

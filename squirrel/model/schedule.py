@@ -115,6 +115,7 @@ class OpenRun(Struct, gc=False, array_like=True):
     promised_ms: int = 0  # when the call began that was answered by a promise (202); 0: none was
     turn: Literal["", "instant", "place"] = ""  # what its flow held it for: a reserved instant, or a place to come free
     flow: str = ""  # the flow's key, while the call under way counts in it
+    superseded: bool = False  # a forced change: the attempt in flight is its last
 
 
 class LastRun(Struct, gc=False, frozen=True, array_like=True):
