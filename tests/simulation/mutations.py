@@ -14,20 +14,22 @@ from squirrel.recurrence.owed import judge_missed
 from squirrel.streams.timeline import recovery
 from squirrel.streams.timeline.changes import changes_of
 from squirrel.streams.worker import PartitionWorker
-from tests.simulation.loop import CURRENT
+from tests.simulation.loop import CURRENT, pause
 from tests.simulation.process import NS, ProcessClock
 
 Replaced = Mapping[tuple[Any, str], Any]
+LINGER_SECONDS = 0.6
 FIRST_STARTS = 6  # processes of a run that were not started again: two engines, two executors, intake, recorder
 
 
 def acknowledge_before_the_log() -> Replaced:
-    """A result counts as reported when it is handed to the producer."""
+    """A result counts as reported when it is handed to the producer, which lingers."""
 
     async def send(self: Any, partition: int, calls: list[Any], records: list[Any]) -> None:
         self.unreported -= len(calls)
         self._fewer.set()
         self._acknowledged(partition, calls, 0)
+        await pause(LINGER_SECONDS)
         await self._append(self._topic, partition, records)
         self._sending.discard(partition)
         if partition in self._pending:

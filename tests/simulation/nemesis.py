@@ -22,6 +22,7 @@ KINDS = (
     "stop_engine",
     "stop_executor",
     "cut_engine",
+    "cut_engine_long",
     "cut_executor",
     "broker_away",
     "broker_long_away",
@@ -175,6 +176,10 @@ class Nemesis:
 
     async def cut_engine(self) -> None:
         await self._cut(self._one("engine"), self.chance.choice((1.0, 5.0, 9.8, 10.5, 20.0)))
+
+    async def cut_engine_long(self) -> None:
+        """So long that another owns its partitions when what it had sent arrives after all."""
+        await self._cut(self._one("engine"), self.chance.choice((12.0, 15.0)))
 
     async def cut_executor(self) -> None:
         await self._cut(self._one("executor"), self.chance.choice((1.0, 5.0, 12.0)))

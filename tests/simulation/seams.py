@@ -123,11 +123,8 @@ def _staged(name: str, stage: str) -> Any:
     method = getattr(engine_owner.Owner, name)
 
     async def staged(self: Any, *given: Any) -> Any:
-        token = STAGE.set(stage)
-        try:
-            return await method(self, *given)
-        finally:
-            STAGE.reset(token)
+        STAGE.set(stage)  # of this task, whose next batch says its own
+        return await method(self, *given)
 
     return staged
 

@@ -248,7 +248,7 @@ class Workload:
     async def created(self, schedule: str, asked: dict[str, Any], when: When) -> None:
         """Sends the create, and again when nobody knows what became of it."""
         spec = self._spec(schedule, asked, when)
-        for number in range(3):
+        for number in range(8):
             command = self._command("create", schedule, spec=spec, fingerprint=fingerprint_of(spec))
             answer = await self.client.command("create", command, asked)
             if answer is not None:
@@ -257,7 +257,7 @@ class Workload:
                     if answer.get("code") == "repeated":
                         self.world.count("info_create_had_been_taken")
                 return
-            if self.chance.random() < 0.5:
+            if self.chance.random() < 0.2:
                 return  # nobody asks again: it is all or nothing
             await pause(1.0)
 
