@@ -2,7 +2,7 @@
 
 A run whose first call had begun before the 204 may end, and be repeated by a crash; a one-shot that had been called before it was
 cancelled must have made the answer a 409, unless its attempts had failed and it waited for another. After an indeterminate cancel
-either is right.
+either is right. A run of a rule that was on its way to the executor when the rule was cancelled is called once more.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ def _judge(history: History, life: Life, cancel: Op) -> list[Violation]:
         firsts.setdefault(call.run, call.mono_ns)
     if cancel.is_done and cancel.ended_ns is not None:
         late = [run for run, start_ns in firsts.items() if start_ns > cancel.ended_ns]
+        if late and not life.is_one_shot:
+            late = [run for run in late if not _on_its_way(history, run, cancel)]
         early = [run for run, start_ns in firsts.items() if start_ns < cancel.started_ns and not _waited(history, run)]
         if late:
             after_ms = (firsts[late[0]] - cancel.ended_ns) / 1e6
@@ -41,6 +43,12 @@ def _judge(history: History, life: Life, cancel: Op) -> list[Violation]:
         if due and not others and not history.runs_of.get(life.id):
             return [Violation(NAME, life.id, "its cancel was answered 409, and it was never called")]
     return []
+
+
+def _on_its_way(history: History, run: str, cancel: Op) -> bool:
+    """It had been emitted when its rule was cancelled; the executor held it for its due instant."""
+    asked_ms = history.wall_ms(cancel.ended_ns or 0)
+    return any(record["run"] == run and record["emitted_ms"] <= asked_ms for record in history.tap("executions"))
 
 
 def _waited(history: History, run: str) -> bool:
