@@ -11,7 +11,7 @@ import ssl
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -238,7 +238,7 @@ async def _call(
     guard = Guard(GuardPolicy(allow_networks=networks), clock, lambda host: [("127.0.0.1", 0)])
     vault = Vault([b"conformance" + b"-" * 21])
     secrets = Secrets(vault, _NoDefinitions(), clock)
-    ways = Ways(guard, Tokens(clock), ssl.create_default_context())
+    ways = Ways(guard, Tokens(clock), _authorities())
     stand_in = type("StandIn", (_StandInNetwork,), {"port": port})
     caller = PluginCaller(TargetTypes((found,)), ways, secrets, clock, stand_in if allowed else CallNetwork)
     config = {**found.example, **{name: _secret_of(name) for name in found.secrets & found.example.keys()}}
@@ -279,6 +279,11 @@ class _StandInNetwork(CallNetwork):
 
     async def connect(self, host: str, port: int, *, tls: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await super().connect("127.0.0.1", self.port, tls=False)
+
+
+@lru_cache(maxsize=1)
+def _authorities() -> ssl.SSLContext:
+    return ssl.create_default_context()
 
 
 class _NoDefinitions:

@@ -17,6 +17,7 @@ from squirrel.gateway.api_table import API
 from squirrel.model.addresses import parse_networks
 from squirrel.runtime.settings import ALIASES, ELSEWHERE, OBSOLETE, PREFIX, Settings
 from squirrel.wire.documents import TargetPolicy, parse_route, parse_schedule
+from squirrel.wire.target_types.registry import NOTIFIERS_GROUP, TARGETS_GROUP
 from squirrel.wire.topics import catalogue
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +104,7 @@ def test_settings_and_topics_exist(doc: str) -> None:
     assert set(re.findall(rf"\b{PREFIX}[A-Z_]*[A-Z]\b", text)) <= ours
     named = set(re.findall(r"`(squirrel\.[a-z-]+)`", text)) - {"squirrel.run", "squirrel.attempt"}
     modules = {f"squirrel.{path.name}" for path in (ROOT / "squirrel").iterdir()}
-    assert named <= topics | modules
+    assert named <= topics | modules | {TARGETS_GROUP, NOTIFIERS_GROUP}
 
 
 @pytest.mark.parametrize("doc", DOCS)

@@ -9,12 +9,13 @@ from msgspec.structs import replace
 
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.limits import REQUEST_BYTES_MAX
-from squirrel.model.target import Fallback, Route
+from squirrel.model.target import Fallback, HttpTarget, Route
 from squirrel.wire.documents.flow import flow_document, parse_flow
 from squirrel.wire.documents.json_text import read_document
 from squirrel.wire.documents.names import RETRY_NAMES, entries_of, spellings, unknown
 from squirrel.wire.documents.pattern import pattern_problem
 from squirrel.wire.documents.retry import parse_retry, retry_document
+from squirrel.wire.documents.security import parse_signing, signed_by, signing_of
 from squirrel.wire.documents.target import (
     TargetPolicy,
     fallback_document,
@@ -44,8 +45,9 @@ def parse_route(
     }
     if "pattern" in values and values["pattern"][1] != pattern:
         problems.append(Problem("pattern", "differs from the one in the path; leave it out"))
-    if "signing" in values and not isinstance(values["signing"][1], dict):
-        problems.append(Problem("signing", "must be an object"))
+    signing: tuple[str, ...] = ()
+    if "signing" in values:
+        signing = parse_signing(*values["signing"], policy, problems, signing_of(before.target) if before else ())
     flow = parse_flow(*values["flow"], problems, pattern) if "flow" in values else None
     target = None
     if "target" in values:
@@ -59,14 +61,18 @@ def parse_route(
     fallback: tuple[Fallback, ...] = ()
     if "fallback" in values:
         fallback = parse_fallback(*values["fallback"], policy, problems, before.fallback if before else ())
+    if signing and not isinstance(target, HttpTarget | None):
+        problems.append(Problem("signing", "signs webhooks, and the target is none; leave it out"))
     if problems or target is None:
         raise Refused("invalid", problems)
+    target = signed_by(target, signing)
+    fallback = tuple(replace(each, target=signed_by(each.target, signing)) for each in fallback)
     made = Route(pattern, target, retry, fallback, before.created_ms if before else now_ms, now_ms, flow=flow)
-    return replace(made, document=_kept(made, document.values))
+    return replace(made, document=_kept(made))
 
 
-def _kept(route: Route, values: dict[str, Any]) -> bytes:
-    """The document with secrets in place, for what later releases read from it."""
+def _kept(route: Route) -> bytes:
+    """The document with secrets in their stored form, for what later releases read from it."""
     kept: dict[str, Any] = {
         "target": target_document(route.target, redact=False),
         "retry": None if route.retry is None else retry_document(route.retry),
@@ -74,13 +80,11 @@ def _kept(route: Route, values: dict[str, Any]) -> bytes:
     }
     if route.flow is not None:
         kept["flow"] = flow_document(route.flow)
-    if isinstance(values.get("signing"), dict):
-        kept["signing"] = values["signing"]
     return orjson.dumps(kept)
 
 
 def route_value(route: Route) -> bytes:
-    """The JSON of a route on the definitions topic; secrets stand in it."""
+    """The JSON of a route on the definitions topic; secrets stand in it, sealed."""
     stamped = orjson.loads(route.document) | {"created_ms": route.created_ms, "updated_ms": route.updated_ms}
     return orjson.dumps({"pattern": route.pattern, **stamped})
 

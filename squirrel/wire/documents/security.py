@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Final, cast
 
 import msgspec
+from msgspec.structs import replace
 
 from squirrel.model.call_security import AUTH_TYPES, Auth, ClientCredentials, HttpSecurity, Tls
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.signing import KEYS_MAX, parse_secret
+from squirrel.model.target import HttpTarget, Target
 from squirrel.wire.documents.names import Entries
 from squirrel.wire.documents.target_policy import TargetPolicy
 from squirrel.wire.documents.typed_config import read_config
@@ -75,6 +77,18 @@ def parse_signing(
         if stored is not None:
             found.append(stored)
     return tuple(found)
+
+
+def signing_of(target: Target) -> tuple[str, ...]:
+    """The stored signing secrets of a target's own."""
+    return target.security.signing if isinstance(target, HttpTarget) and target.security is not None else ()
+
+
+def signed_by(target: Target, signing: tuple[str, ...]) -> Target:
+    """A route's secrets sign its webhooks that have none of their own."""
+    if not signing or not isinstance(target, HttpTarget) or signing_of(target):
+        return target
+    return replace(target, security=replace(target.security or HttpSecurity(), signing=signing))
 
 
 def _auth(field: str, value: Any, policy: TargetPolicy | None, problems: Problems, before: Auth | None) -> Auth | None:

@@ -208,3 +208,28 @@ async def test_signing_secrets_of_a_target(sealed: httpx.AsyncClient, world: Wor
 async def test_breakers_of_no_executor(sealed: httpx.AsyncClient) -> None:
     assert (await sealed.get("/api/v1/breakers")).json()["items"] == []
     assert (await sealed.post("/api/v1/breakers/https:a.example:close")).status_code == 404
+
+
+async def test_a_routes_signing_secrets_sign_its_webhooks_and_are_stored_sealed(
+    sealed: httpx.AsyncClient, world: World
+) -> None:
+    secret, path = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "/api/v1/routes/a.*"
+    own = {"url": "https://own.example/", "signing": {"secrets": [{"secret": "own"}]}}
+    body = {
+        "target": {"url": "https://h.example/"},
+        "fallback": [own, {"topic": "t"}],
+        "signing": {"secrets": [secret]},
+    }
+    made = await sealed.put(path, json=body)
+    assert made.status_code == 201, made.text
+    shown = made.json()
+    assert shown["target"]["signing"] == {"secrets": ["***"]}
+    assert [each.get("signing") for each in shown["fallback"]] == [own["signing"], None]
+    assert secret.encode() not in everything(world)
+    again = await sealed.put(path, json={"target": shown["target"], "fallback": shown["fallback"]})
+    assert again.status_code == 200, again.text
+    assert again.json()["target"] == shown["target"]
+    for wrong in ({"secrets": []}, {"secrets": ["nothing"]}, 5, {"other": 1}):
+        refused = await sealed.put(path, json={**body, "signing": wrong})
+        assert refused.status_code == 422
+        assert refused.json()["errors"][0]["field"].startswith("signing")
