@@ -103,15 +103,21 @@ async def _run(name: str, settings: Settings, build: Build) -> int:
             await stopping
     except SettingsError as error:
         context.log.error("the settings stop the start", reason=str(error))
-        await _stop(context)
-        return STATUS_UNUSABLE
+        return _left(STATUS_UNUSABLE, await _stop(context))
     except Exception as error:  # noqa: BLE001 - whatever it was, it ends this process with its reason
         context.crash(error)
-    await _stop(context)
-    if context.crashes:
-        # A stage that could not stop in time must not keep its partitions: leave without waiting for threads.
-        os._exit(1)
-    return 0
+    stopped = await _stop(context)
+    return _left(1, False) if context.crashes else _left(0, stopped)
+
+
+def _left(status: int, stopped: bool) -> int:
+    """The exit code. What could not stop in time must not keep its partitions: the process ends without waiting for threads.
+
+    The consumer's thread is a member of the group as long as it lives: it would be given partitions that nobody works on.
+    """
+    if not stopped:
+        os._exit(status)
+    return status
 
 
 def _context(name: str, settings: Settings) -> Context:
@@ -141,18 +147,22 @@ def _context(name: str, settings: Settings) -> Context:
     return context
 
 
-async def _stop(context: Context) -> None:
+async def _stop(context: Context) -> bool:
+    """Whether everything stopped, in time and without an error."""
+    stopped = False
     context.log.info("stopping")
     try:
         async with asyncio.timeout(STOP_SECONDS_MAX):
             if context.service is not None:
                 await context.service.stop()
             await context.door.stop()
+        stopped = True
     except TimeoutError:
         context.log.warning("stopped without waiting any longer", seconds=STOP_SECONDS_MAX)
     except Exception as error:  # noqa: BLE001 - it ends anyway; the log keeps the reason
         context.log.warning("stopping met an error", error=repr(error))
     context.log.info("stopped")
+    return stopped
 
 
 def _unexpected(context: Context, details: Mapping[str, Any]) -> None:
