@@ -18,6 +18,7 @@ from benchmarks.engine_ingest import TARGET
 from benchmarks.figure import Figure
 from benchmarks.stage import Stage, note, stage
 from benchmarks.workload import creates, far_future
+from squirrel.streams.timeline.standby import FOLLOW_SECONDS
 from squirrel.wire.records import Execution, decode_execution
 
 ENGINES = ("engine-a", "engine-b", "engine-c")
@@ -52,6 +53,7 @@ async def run(small: bool) -> list[Figure]:
         pending = await _pending(on, PENDING_SMALL if small else PENDING)
         takeover, taken = await _killed(on, KILL_RATE_PER_S, KILL_SECONDS_SMALL if small else KILL_SECONDS)
         await on.start(ENGINES[-1])
+        await _copied(on)
         if small:
             late, restarts = await _restarted(on, ENGINES[:1], RESTART_SECONDS_SMALL)
         else:
@@ -68,7 +70,18 @@ async def _pending(on: Stage, count: int) -> int:
     await produce(on.brokers, on.topics.commands, chunks)
     await on.until(_sum_of(on, "rows"), lambda seen: seen >= count, SECONDS_MAX, "not all pending", 0.5)
     note(f"{count} pending in {len(ENGINES)} engines")
+    await _copied(on)
     return count
+
+
+async def _copied(on: Stage) -> None:
+    """Every partition has a standby copy that lacks no more than a second's records: an engine dies on an ordinary day."""
+    await on.until(_sum_of(on, "standby_copies"), lambda seen: seen == on.partitions, SECONDS_MAX, "not copied", 0.5)
+    await asyncio.sleep(FOLLOW_SECONDS)  # the figures are those of the last round
+    await on.until(
+        _sum_of(on, "standby_behind"), lambda seen: seen <= RESTART_RATE_PER_S, SECONDS_MAX, "copies are behind", 0.5
+    )
+    note("every partition has a copy")
 
 
 def _sum_of(on: Stage, metric: str) -> Callable[[], Awaitable[float]]:

@@ -25,6 +25,8 @@ METRICS: dict[str, tuple[str, str]] = {
     "overdue_ms_max": ("gauge", "Age of the oldest row that is due and not yet taken off the timeline, milliseconds"),
     "recovery_done": ("gauge", "Changelog records replayed in the running recovery"),
     "recovery_total": ("gauge", "Changelog records the running recovery has to replay"),
+    "standby_copies": ("gauge", "Partitions of other engines of which this process keeps a copy"),
+    "standby_behind": ("gauge", "Changelog records that those copies lacked when they were last brought forward"),
     "calls": ("counter", "Attempts that ended, of all outcomes"),
     "calls_failed": ("counter", "Attempts that failed"),
     "in_flight": ("gauge", "Calls in flight"),

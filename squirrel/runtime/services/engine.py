@@ -182,7 +182,8 @@ class EngineService:
         """Counters, backlog and recovery."""
         running = self.recovery.running.values()
         done = {"recovery_done": sum(each[0] for each in running), "recovery_total": sum(each[1] for each in running)}
-        return {**stats_of(self.parts, self.engine.owners).values, **done}
+        copies = {"standby_copies": len(self.standby.behind), "standby_behind": sum(self.standby.behind.values())}
+        return {**stats_of(self.parts, self.engine.owners).values, **done, **copies}
 
     async def _recover(self, partition: int) -> int:
         began = self.context.clock.monotonic()

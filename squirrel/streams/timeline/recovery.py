@@ -121,7 +121,7 @@ class Recovery:
         )
 
     async def catch_up(self, consumer: Any, partition: int, cut: Callable[[], bool]) -> int:
-        """Brings a standby copy nearer to its owner's: what `recover` will not have to read. How many records that were.
+        """Brings a standby copy nearer to its owner's, so that `recover` need not. How many records it still lacks.
 
         Takes nothing over. `cut()` ends it after the step at hand; Fatal as `recover`.
         """
@@ -144,11 +144,12 @@ class Recovery:
         start = max(local.changelog_offset + 1, first)
         wall_ms = current_ms if local.changelog_offset == NO_OFFSET else local.wall_ms
         self.moved_at = self._settings.clock.monotonic()
-        records = await self._replay(consumer, tp, start, end, wall_ms, cut)
+        await self._replay(consumer, tp, start, end, wall_ms, cut)
         self.running.pop(partition, None)
-        if self._store.meta(partition).changelog_offset >= end - 1:
+        left: int = end - 1 - self._store.meta(partition).changelog_offset
+        if left <= 0:
             self._store.apply(partition, (), wall_ms=current_ms)
-        return records
+        return left
 
     async def renew(self, partition: int) -> None:
         """Takes the changelog of an owned partition over again, before Kafka forgets who has it. Nothing else may be written."""

@@ -49,6 +49,7 @@ class Standby:
         self._complete = complete
         self._busy = busy
         self._told: list[int] = []
+        self.behind: dict[int, int] = {}  # copy -> records it lacked when it was last looked after
         self._followed: frozenset[int] = frozenset()
         self._task: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
@@ -89,6 +90,7 @@ class Standby:
             if number not in self._followed:
                 await self._drop(number)
         wanted = self.followed()
+        self.behind = {number: self.behind[number] for number in wanted if number in self.behind}
         if not wanted or self._busy():
             return
         consumer = self._recovery.reader()
@@ -105,7 +107,7 @@ class Standby:
     async def _catch_up(self, consumer: Any, number: int) -> None:
         async with self._lifecycle(number):
             if not self._waits(number) and number in self._followed:
-                await self._recovery.catch_up(consumer, number, lambda: self._waits(number))
+                self.behind[number] = await self._recovery.catch_up(consumer, number, lambda: self._waits(number))
 
     def _waits(self, number: int) -> bool:
         return self._owned(number) or self._busy()
