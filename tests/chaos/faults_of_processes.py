@@ -16,6 +16,7 @@ from tests.chaos.service import Service
 FD_LIMIT = 64
 CLOCK_JUMP_MS = 3_000
 READY_SECONDS_MAX = 20.0
+ENDED_SECONDS_MAX = 30.0  # a service stops in four and gives up then
 
 
 async def kill(world: World, target: str, _: float) -> None:
@@ -31,7 +32,12 @@ async def restart(world: World, target: str, _: float) -> None:
     service = world.on.services[target]
     lives = service.lives
     service.send(signal.SIGTERM)
-    await service.restarted(lives)
+    try:
+        async with asyncio.timeout(ENDED_SECONDS_MAX):
+            await service.restarted(lives)
+    except TimeoutError:
+        world.stubborn.append(target)
+        await kill(world, target, 0)
 
 
 async def stop(world: World, target: str, seconds: float) -> None:

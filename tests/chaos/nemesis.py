@@ -27,6 +27,7 @@ class World:
         self.ending = ending
         self.jump_ms = 0  # set by a fault of the clock that is running
         self.clock_files: dict[str, Path] = {}
+        self.stubborn: list[str] = []  # services that did not end when they were told to
 
     async def pause(self, seconds: float) -> None:
         await self.ending.pause(seconds)
@@ -47,20 +48,20 @@ class Nemesis:
         self.counts: dict[str, int] = defaultdict(int)
         self.last_heal_ns = 0
 
-    async def carry_out(self, plan: Sequence[Planned]) -> None:
-        """Two lanes side by side, each in order; what a lane is late for it does at once."""
+    async def carry_out(self, plan: Sequence[Planned], until: float) -> None:
+        """Two lanes side by side, each in order; what a lane is late for it does at once, but not after `until`, monotonic."""
         began = time.monotonic()
         lanes: dict[str, list[Planned]] = defaultdict(list)
         for fault in plan:
             lanes[KIND_OF[fault.kind].lane].append(fault)
         async with asyncio.TaskGroup() as group:
             for lane in lanes.values():
-                group.create_task(self._lane(lane, began))
+                group.create_task(self._lane(lane, began, until))
 
-    async def _lane(self, lane: Sequence[Planned], began: float) -> None:
+    async def _lane(self, lane: Sequence[Planned], began: float, until: float) -> None:
         for fault in lane:
             await self._world.pause(began + fault.at_seconds - time.monotonic())
-            if self._world.ending.over:
+            if self._world.ending.over or time.monotonic() > until:
                 return
             await self.inflict(fault)
 

@@ -33,6 +33,7 @@ EPSILON_MS: Final = 10_000
 DRAIN_SECONDS_MAX: Final = 60.0
 QUIET_SECONDS: Final = 1.5
 LOOKED_AT_MAX: Final = 3_000
+STUBBORN: Final = "a service did not end when it was told to"
 FAULTS: Final[dict[str, Fault]] = {
     **faults_of_processes.FAULTS,
     **faults_of_servers.FAULTS,
@@ -120,6 +121,8 @@ async def run(form: Form, folder: Path) -> Outcome:
         far = await _load_and_faults(form, installation, clients, nemesis, watching)
         await _settle(form, installation, clients, nemesis, watching, far, folder)
         sometimes = dict(clients.sometimes)
+        if world.stubborn:
+            sometimes[STUBBORN] = len(world.stubborn)
     finally:
         ending.end()
         target.close()
@@ -139,7 +142,7 @@ async def _load_and_faults(
     observing = {asyncio.ensure_future(each) for each in (watching.watch(clients.ending), watch_curve(on, clients))}
     work: list[Coroutine[Any, Any, Any]] = [
         far_future(clients, 20),
-        nemesis.carry_out(faults),
+        nemesis.carry_out(faults, clients.until),
         *lives(clients, form.ticks),
         *load(clients, form.rate, on.kafka.bootstrap, on.topics.inbox),
     ]
@@ -209,6 +212,8 @@ def _judged(form: Form, folder: Path, watching: Watching, sometimes: dict[str, i
     found = {**sometimes, **reached(watching, folder / "logs", History(folder))}
     wanted = () if form.only else LONG_RUN if form.long_form else EVERY_RUN
     unreached = [name for name in wanted if not found.get(name)]
+    if found.get(STUBBORN):
+        unreached.append(f"the end of {found[STUBBORN]} services that were told to stop")
     if silent := found.get(WITHOUT_RETRY_AFTER):
         unreached.append(f"a Retry-After in {silent} answers of 429 or 503")
     lines = [verdict.report(), f"longest recovery after {verdict.recovery_kind}"]
