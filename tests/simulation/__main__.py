@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.simulation import places, rare
-from tests.simulation.scenario import Plan, Ran, simulate
+from tests.simulation.scenario import Plan, Ran, quiet_process, simulate
 
 CAMPAIGN_SHARE = 0.4  # of the time
 
@@ -124,6 +124,7 @@ def one_lead(seed: int) -> int:
 
 def main() -> int:
     """Reads the arguments."""
+    quiet_process()
     parser = argparse.ArgumentParser(prog="python -m tests.simulation")
     parser.add_argument("--minutes", type=float, default=4.0)
     parser.add_argument("--seed", type=int)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tests.simulation import mutations
-from tests.simulation.scenario import Plan, Ran, simulate
+from tests.simulation.scenario import Plan, Ran, quiet_process, simulate
 
 SEEDS_MAX = 12
 Replaced = Callable[[], Mapping[tuple[Any, str], Any]]
@@ -96,6 +96,7 @@ def innocent(plan: Plan) -> Ran:
 
 def main() -> int:
     """Prints a table; the exit code is how many were not caught."""
+    quiet_process()
     missed = 0
     sys.stdout.write(f"{'mutant':34} {'caught by':10} {'runs':>4} {'seconds':>8}  the first violation\n")
     for mutant in MUTANTS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 import random
 import shutil
 import sys
@@ -102,6 +103,12 @@ def simulate(plan: Plan, replaced: Mapping[tuple[Any, str], Any] | None = None, 
         shutil.rmtree(folder, ignore_errors=True)
         if was_on:
             gc.enable()
+
+
+def quiet_process() -> None:
+    """For a process that does nothing but simulate: no logs of the services, no last words of killed coroutines."""
+    logging.disable()
+    sys.unraisablehook = lambda _: None
 
 
 @contextmanager
