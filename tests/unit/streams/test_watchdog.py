@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from squirrel.streams.watchdog import LANE_SECONDS_MAX, REBALANCE_SECONDS_MAX, Watchdog
+from squirrel.streams.watchdog import LANE_SECONDS_MAX, REBALANCE_SECONDS_MAX, Starvation, Watchdog
 from tests.eventually import eventually
 
 
@@ -127,3 +127,38 @@ async def test_stop_is_safe(started: bool) -> None:
         watchdog.start()
     await watchdog.stop()
     await asyncio.wait_for(watchdog.stop(), 1)
+
+
+def test_records_that_nobody_brings_are_noticed() -> None:
+    starvation = Starvation(30.0)
+    place = ("commands", 3)
+    assert starvation.look(0.0, {place: (7, 9)}) is None
+    assert starvation.look(30.0, {place: (7, 12)}) is None
+    reason = starvation.look(30.1, {place: (7, 12)})
+    assert reason is not None
+    assert reason.startswith("commands/3 has been read no further than offset 7 of 12 for 30 s")
+
+
+def test_a_position_that_was_never_known_is_noticed_too() -> None:
+    starvation = Starvation(30.0)
+    assert starvation.look(0.0, {("commands", 0): (None, 5)}) is None
+    assert "offset None of 5" in str(starvation.look(31.0, {("commands", 0): (None, 5)}))
+
+
+@pytest.mark.parametrize(
+    "between", [{("t", 0): (8, 9)}, {("t", 0): (9, 9)}, {}], ids=["moved", "reached", "not flowing"]
+)
+def test_what_moved_reached_its_end_or_was_kept_from_flowing_is_not_starved(
+    between: dict[tuple[str, int], tuple[int | None, int]],
+) -> None:
+    starvation = Starvation(30.0)
+    assert starvation.look(0.0, {("t", 0): (7, 9)}) is None
+    assert starvation.look(20.0, between) is None
+    assert starvation.look(40.0, {("t", 0): (7 if not between else 8, 9)}) is None
+
+
+def test_an_outage_of_kafka_is_no_starvation() -> None:
+    starvation = Starvation(30.0)
+    assert starvation.look(0.0, {("t", 0): (7, 9)}) is None
+    starvation.forget()
+    assert starvation.look(300.0, {("t", 0): (7, 9)}) is None
