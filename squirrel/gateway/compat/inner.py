@@ -14,6 +14,7 @@ from squirrel.gateway.listing import list_rows
 from squirrel.gateway.lookups import Located
 from squirrel.gateway.outcomes import problem_of
 from squirrel.gateway.run_view import open_run_document, run_document, run_from_last
+from squirrel.gateway.runs import CATCH_UP_LOOKS, CATCH_UP_MS
 from squirrel.gateway.schedules import Parts
 from squirrel.gateway.writes import Order
 from squirrel.model.errors import Unavailable
@@ -169,10 +170,20 @@ class Inner:
     async def run(self, namespace: str, name: str) -> dict[str, Any] | None:
         """One run as the native API shows it."""
         stored = await self.history.run(namespace, name)
-        if stored is not None:
-            located = await self._find_or_none(namespace, stored.record.schedule_id)
-            return run_document(name, stored, None if located is None else located.row)
-        return run_document(name, None, await self.parts.lookups.of_run(namespace, name))
+        if stored is None:
+            return run_document(name, None, await self.parts.lookups.of_run(namespace, name))
+        located = await self._find_or_none(namespace, stored.record.schedule_id)
+        row = None if located is None else located.row
+        last = None if row is None else row.last
+        for _ in range(CATCH_UP_LOOKS):
+            # The recorder writes some milliseconds behind: the last attempts of a run that ended just now are waited for.
+            if last is None or last.id != name or len(stored.attempts) >= last.attempts:
+                break
+            if self.now_ms() - last.finished_ms > CATCH_UP_MS:
+                break
+            await asyncio.sleep(CATCH_UP_MS / CATCH_UP_LOOKS / 1000)
+            stored = await self.history.run(namespace, name) or stored
+        return run_document(name, stored, row)
 
     async def _find_or_none(self, namespace: str, schedule_id: str) -> Located | None:
         try:

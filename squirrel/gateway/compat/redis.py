@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from squirrel.gateway.compat.calling import checked_size, dialect_fields, http_target, sized
 from squirrel.gateway.compat.exchange import Declined, ForeignCall, Seed, json_answer
-from squirrel.gateway.compat.inner import Inner, Who
+from squirrel.gateway.compat.inner import REVIVE, Inner, Who
 from squirrel.gateway.compat.process_usage import ProcessUsage
 from squirrel.gateway.lookups import Located
 from squirrel.model.errors import Refused
@@ -103,7 +103,7 @@ class RedisApi:
         force = ""
         if any(run.state is RunState.RETRY_WAIT for run in located.row.runs):
             # The retry takes the new content; a second countdown would call twice.
-            made, force = msgspec.structs.replace(made, when=spec.when), "next"
+            made, force = msgspec.structs.replace(made, when=spec.when), REVIVE
         await self._inner.update(Who(call.namespace, "redis-scheduler"), located, made, force=force)
         return _data("Schedule updated successfully.")
 

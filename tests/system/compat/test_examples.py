@@ -73,11 +73,11 @@ async def test_the_redis_python_client(dev: DevInstance, api: httpx.AsyncClient)
         ),
         (
             "workflow_windmill.js",
-            {"name": "Generate Analytics", "target_headers": {"Authorization": "Bearer YOUR_TOKEN"}},
+            {"name": "Generate Analytics", "target_headers": {"Authorization": "***"}},
         ),
         (
             "workflow_webhook.js",
-            {"cron_expression": "@hourly", "target_headers": {"X-API-Key": "your-api-key"}, "target_method": "POST"},
+            {"cron_expression": "@hourly", "target_headers": {"X-API-Key": "***"}, "target_method": "POST"},
         ),
     ],
 )  # fmt: skip
