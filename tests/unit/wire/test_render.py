@@ -101,13 +101,17 @@ def test_a_run_in_flight_shows_its_attempt() -> None:
 
 def test_a_route_hides_its_secret_and_travels_with_it() -> None:
     body = orjson.dumps(
-        {"target": {"url": HOOK, "headers": {"Authorization": "s3"}}, "fallback": [{"url": HOOK}], "flow": {"a": 1}}
+        {
+            "target": {"url": HOOK, "headers": {"Authorization": "s3"}},
+            "fallback": [{"url": HOOK}],
+            "flow": {"parallelism": 1},
+        }
     )
     route = parse_route("email.*", body, now_ms=NOW_MS, policy=POLICY)
     shown = answer_json(render_route(route))
     assert b"s3" not in shown
     assert read_route_value(route_value(route)) == route
-    assert orjson.loads(route.document)["flow"] == {"a": 1}
+    assert orjson.loads(route.document)["flow"] == {"key": "email.*", "parallelism": 1}
     put_back = parse_route("email.*", shown, now_ms=NOW_MS + 5, policy=POLICY, before=route)
     assert (put_back.target, put_back.created_ms, put_back.updated_ms) == (route.target, NOW_MS, NOW_MS + 5)
 
