@@ -82,7 +82,6 @@ class Watchdog:
         self._stall_seconds = stall_seconds
         self._checks: list[Check] = []
         self._beat_at = clock.monotonic()
-        self._stood_seconds = 0.0  # the longest that the loop stood still
         self._beating: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
         self._stopped = threading.Event()
@@ -125,7 +124,6 @@ class Watchdog:
         """On the loop that is to be watched."""
         self._stopped.clear()
         self._beat_at = self._clock.monotonic()
-        self._stood_seconds = 0.0
         self._beating = asyncio.get_running_loop().create_task(self._beat(), name="watchdog-beat")
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self._thread.start()
@@ -143,10 +141,7 @@ class Watchdog:
 
     async def _beat(self) -> None:
         while True:
-            now = self._clock.monotonic()
-            # Kept: after a stop of the whole process this may run before the watchdog's thread does.
-            self._stood_seconds = max(self._stood_seconds, now - self._beat_at)
-            self._beat_at = now
+            self._beat_at = self._clock.monotonic()
             await asyncio.sleep(BEAT_SECONDS)
 
     def _run(self) -> None:
@@ -157,7 +152,7 @@ class Watchdog:
                 return
 
     def _reason(self, now: float) -> str | None:
-        stalled = max(now - self._beat_at, self._stood_seconds)
+        stalled = now - self._beat_at
         if stalled > self._stall_seconds:
             return f"the event loop stood still for {stalled:.1f} s"
         for check in self._checks:
