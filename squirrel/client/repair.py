@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, Literal, TypedDict, TypeVar
@@ -103,14 +104,14 @@ def _operation(operation_id: str, verb: str = "") -> Request:
     return Request("POST" if verb else "GET", calls.path_of("operations", operation_id) + verb)
 
 
-class RepairCalls:
+class RepairCalls(ABC):
     """The part of `Client` that repairs."""
 
-    def _one(self, kind: type[T], request: Request) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _one(self, kind: type[T], request: Request) -> T: ...
 
-    def _pause(self, seconds: float) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _pause(self, seconds: float) -> None: ...
 
     def replay_runs(self, where: RunsWhere, *, rate: float = 50, dry_run: bool = False) -> Operation:
         """Call again every run that is over and matches, `rate` a second. `dry_run` counts and changes nothing."""
@@ -163,11 +164,11 @@ class RepairCalls:
             self._pause(POLL_SECONDS)
 
 
-class AsyncRepairCalls:
+class AsyncRepairCalls(ABC):
     """The part of `AsyncClient` that repairs; the methods of `RepairCalls`."""
 
-    def _one(self, kind: type[T], request: Request) -> Awaitable[T]:
-        raise NotImplementedError
+    @abstractmethod
+    def _one(self, kind: type[T], request: Request) -> Awaitable[T]: ...
 
     async def replay_runs(self, where: RunsWhere, *, rate: float = 50, dry_run: bool = False) -> Operation:
         return (await self._one(_Answer, begin("runs:replay", where, rate, None, dry_run))).operation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -105,19 +106,19 @@ def _ending(result: Any, error: str | None, retry: bool) -> dict[str, Any]:
     return {"outcome": "failure", "error": error, "retry": retry, "result": result}
 
 
-class WorkflowCalls:
+class WorkflowCalls(ABC):
     """The part of `Client` for workflows and promises."""
 
     _patience: Patience
 
-    def _one(self, kind: type[T], request: Request) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _one(self, kind: type[T], request: Request) -> T: ...
 
-    def _run(self, talk: Talk[T]) -> T:
-        raise NotImplementedError
+    @abstractmethod
+    def _run(self, talk: Talk[T]) -> T: ...
 
-    def _walk(self, talk: Talk[None]) -> Iterator[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _walk(self, talk: Talk[None]) -> Iterator[Any]: ...
 
     def workflows(self) -> list[Workflow]:
         """All of the namespace; their steps by id."""
@@ -165,19 +166,19 @@ class WorkflowCalls:
         return self._one(Run, _said(run_id, "heartbeat", token, None))
 
 
-class AsyncWorkflowCalls:
+class AsyncWorkflowCalls(ABC):
     """The part of `AsyncClient` for workflows and promises; the methods of `WorkflowCalls`."""
 
     _patience: Patience
 
-    def _one(self, kind: type[T], request: Request) -> Awaitable[T]:
-        raise NotImplementedError
+    @abstractmethod
+    def _one(self, kind: type[T], request: Request) -> Awaitable[T]: ...
 
-    def _run(self, talk: Talk[T]) -> Awaitable[T]:
-        raise NotImplementedError
+    @abstractmethod
+    def _run(self, talk: Talk[T]) -> Awaitable[T]: ...
 
-    def _walk(self, talk: Talk[None]) -> AsyncIterator[Any]:
-        raise NotImplementedError
+    @abstractmethod
+    def _walk(self, talk: Talk[None]) -> AsyncIterator[Any]: ...
 
     async def workflows(self) -> list[Workflow]:
         page: Page[Workflow] = await self._one(Page[Workflow], Request("GET", f"{calls.API}/workflows"))
