@@ -11,7 +11,7 @@ from squirrel.model.schedule import OpenRun, Row, RunState
 from squirrel.model.workflow import ENDED, StepState
 from squirrel.wire import owner_link as codes
 from squirrel.wire.documents.workflow_graph import descendants_of
-from squirrel.wire.records import Command
+from squirrel.wire.records import Command, Op
 
 
 def asked(work: Work, row: Row, command: Command, offset: int) -> None:
@@ -34,13 +34,18 @@ def asked(work: Work, row: Row, command: Command, offset: int) -> None:
     work.decide(offset, command, codes.CHANGED, row)
 
 
+def _order_under_way(going: Going, op: Op) -> None:
+    """The same order to every step's schedule that is under way."""
+    for step, state in going.pairs:
+        for schedule_id in workflow_steps.under_way(going, step, state):
+            going.order(op, schedule_id)
+
+
 def _pause(going: Going, _: Command) -> str | None:
     if going.state.phase in ENDED:
         return f"is {going.state.phase}; only a run that goes on can be paused"
     going.state.paused = True
-    for step, state in going.pairs:
-        for schedule_id in workflow_steps.under_way(going, step, state):
-            going.order("pause", schedule_id)
+    _order_under_way(going, "pause")
     return None
 
 
@@ -48,18 +53,15 @@ def _resume(going: Going, _: Command) -> str | None:
     if going.state.phase in ENDED:
         return f"is {going.state.phase}; there is nothing to resume"
     going.state.paused = False
-    for step, state in going.pairs:
-        for schedule_id in workflow_steps.under_way(going, step, state):
-            going.order("resume", schedule_id)
+    _order_under_way(going, "resume")
     return None
 
 
 def _cancel(going: Going, _: Command) -> str | None:
     if going.state.phase in ENDED:
         return f"is {going.state.phase} already"
-    for step, state in going.pairs:
-        for schedule_id in workflow_steps.under_way(going, step, state):
-            going.order("cancel", schedule_id)
+    _order_under_way(going, "cancel")
+    for _step, state in going.pairs:
         for index, item in enumerate(state.items):
             if item.state in ("pending", "waiting"):
                 workflow_steps.end_item(going, state, index, "cancelled", reason="cancelled")

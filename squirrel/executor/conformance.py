@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache, partial
 from typing import Any, Final, NamedTuple
@@ -176,7 +176,8 @@ _TALKS: Final[dict[str, Talk]] = {
 
 
 @asynccontextmanager
-async def _standing_in(talk: Talk) -> Any:
+async def standing_in(talk: Talk) -> AsyncIterator[int]:
+    """A TCP server on a free loopback port that answers each connection with `talk`; gives the port, ends with the block."""
     tasks: set[asyncio.Task[Any]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -185,7 +186,7 @@ async def _standing_in(talk: Talk) -> Any:
         tasks.add(task)
         try:
             await talk(reader, writer)
-        except (OSError, asyncio.CancelledError):
+        except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
             writer.close()
@@ -201,7 +202,7 @@ async def _standing_in(talk: Talk) -> Any:
 
 
 async def _calls(found: TargetType, clock: Clock, talk: Talk) -> str:
-    async with _standing_in(talk) as port:
+    async with standing_in(talk) as port:
         # What never answers costs the whole timeout each time: one message tells as much as all of them.
         for message in MESSAGES if talk in (_closing, _refusal) else MESSAGES[:1]:
             with _dialled() as beside:
@@ -220,7 +221,7 @@ async def _calls(found: TargetType, clock: Clock, talk: Talk) -> str:
 
 
 async def _guarded(found: TargetType, clock: Clock) -> str:
-    async with _standing_in(_refusal) as port:
+    async with standing_in(_refusal) as port:
         outcome, _ = await _call(found, clock, MESSAGES[0], port, allowed=False)
     if isinstance(outcome, str):
         return outcome

@@ -36,6 +36,7 @@ _OPEN_STATES: Final = frozenset(str(state) for state in RunState if state not in
 OPEN_ROWS_LOOKED_AT_MAX: Final = 200  # newest live schedules whose open runs lead the list of all runs
 CATCH_UP_MS: Final = 500
 CATCH_UP_LOOKS: Final = 10
+UNKNOWN_LOOKS_MS: Final = (20, 80, 400)  # a run that nobody knows is looked for again after these
 RUN_ID_CHARS_MAX: Final = 255
 
 
@@ -108,9 +109,14 @@ class Runs:
         return page_of(shown, page.next_cursor)
 
     async def get(self, call: Call) -> Response:
-        """GET /runs/{run}."""
+        """GET /runs/{run}. A completion names its run before the recorder has written it: 404 waits for that."""
         run_id = run_id_of(call)
         document = await self._document(call.namespace, run_id)
+        for wait_ms in UNKNOWN_LOOKS_MS:
+            if document is not None:
+                break
+            await asyncio.sleep(wait_ms / 1000)
+            document = await self._document(call.namespace, run_id)
         if document is None:
             raise no_run(run_id)
         return Response(answer_json(document), 200, media_type="application/json")

@@ -16,13 +16,20 @@ from tests.judge.records import Call, Violation
 NAME = "I8"
 WAIT_TOLERANCE_MS = 5
 
+GivenUp = dict[tuple[str, int], int]  # (run, attempt) -> the first instant at which its caller said that it failed
+
 
 def check(history: History) -> list[Violation]:
     failed: set[tuple[str, int]] = set()
+    given_up: GivenUp = {}
     deferred: dict[str, set[int]] = defaultdict(set)
     for record in history.tap("results"):
         if record["state"] == "failed":
-            failed.add((record["run"], record["attempt"]))
+            key = record["run"], record["attempt"]
+            failed.add(key)
+            finished_ms = record.get("finished_ms")
+            if finished_ms is not None:
+                given_up[key] = min(finished_ms, given_up.get(key, finished_ms))
         elif record["state"] == "deferred":
             failed.add((record["run"], record["attempt"]))
             deferred[record["run"]].add(record["attempt"])
@@ -36,13 +43,18 @@ def check(history: History) -> list[Violation]:
             for call in history.calls_of.get(life.id, []):
                 runs[call.run].append(call)
             for run, calls in runs.items():
-                found.extend(_judge(history, life, calls, failed, deferred.get(run, set())))
+                found.extend(_judge(history, life, calls, failed, deferred.get(run, set()), given_up))
                 found.extend(_letters(history, life, run, letters.get(run, set())))
     return found
 
 
 def _judge(
-    history: History, life: Life, calls: list[Call], failed: set[tuple[str, int]], deferred: set[int]
+    history: History,
+    life: Life,
+    calls: list[Call],
+    failed: set[tuple[str, int]],
+    deferred: set[int],
+    given_up: GivenUp,
 ) -> list[Violation]:
     run = calls[0].run
     retries, fails = life.asked.get("max_retries", 0), life.asked.get("fails", 0)
@@ -61,7 +73,7 @@ def _judge(
         return [Violation(NAME, life.id, f"{run} was tried again although attempt {unasked[0]} had not failed")]
     # The wait counts from the instant that the caller's clock said: a wrong one makes it shorter or longer.
     wrong_clock = any(fault.kind.startswith("clock") for fault in history.faults)
-    return [] if wrong_clock else _waits(life, calls, wait_ms)
+    return [] if wrong_clock else _waits(life, calls, wait_ms, given_up)
 
 
 def _given_up(history: History, run: str) -> bool:
@@ -70,14 +82,22 @@ def _given_up(history: History, run: str) -> bool:
     return completion is not None and completion[1] in ("skipped", "missed")
 
 
-def _waits(life: Life, calls: list[Call], wait_ms: int) -> list[Violation]:
-    """From the end of an attempt as the sink saw it to the start of the next."""
+def _waits(life: Life, calls: list[Call], wait_ms: int, given_up: GivenUp) -> list[Violation]:
+    """From the end of an attempt as the sink saw it to the start of the next.
+
+    An answer is the sink's own word. When the caller hung up instead, a busy sink hears of it late: the caller's result tells when.
+    """
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
     for call in calls:
         starts.setdefault(call.attempt, call.mono_ns)
-        if call.ended_ns is not None:
-            ends[call.attempt] = min(call.ended_ns, ends.get(call.attempt, call.ended_ns))
+        end_ns = call.ended_ns
+        if end_ns is not None and call.status is None:
+            finished_ms = given_up.get((call.run, call.attempt), call.wall_ms)
+            if finished_ms > call.wall_ms:
+                end_ns = min(end_ns, call.mono_ns + (finished_ms - call.wall_ms) * 1_000_000)
+        if end_ns is not None:
+            ends[call.attempt] = min(end_ns, ends.get(call.attempt, end_ns))
     least_ms = wait_ms * (1 - life.asked.get("jitter", 0.1)) - WAIT_TOLERANCE_MS
     for number, start_ns in starts.items():
         end_ns = ends.get(number - 1)

@@ -13,9 +13,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from squirrel.executor.conformance import standing_in
 from squirrel.testing import Line, Received, Target, answer
 from tests.unit.executor.conftest import RUN
-from tests.unit.executor.plugins import kit, plugin_attempt, stream_server
+from tests.unit.executor.plugins import kit, plugin_attempt
 
 JSON = (("content-type", "application/json"),)
 
@@ -90,7 +91,7 @@ MAIL = {"host": "127.0.0.1", "from": "a@example.com", "to": ["b@example.com", "c
 async def test_a_letter_with_dots_unicode_and_html() -> None:
     mailbox = Mailbox()
     message = {"subject": "Grüße\r\nBcc: x@y", "text": "line\n.\n..dots\nÄ", "html": "<b>Ä</b>"}
-    async with kit() as parts, stream_server(mailbox) as port:
+    async with kit() as parts, standing_in(mailbox) as port:
         given = {**MAIL, "port": port, "username": "u", "password": "p"}
         outcome = await parts.plugins.call(plugin_attempt("email", message, **given))
     assert outcome.state == "succeeded", outcome
@@ -109,7 +110,7 @@ async def test_a_letter_with_dots_unicode_and_html() -> None:
 
 async def test_mail_is_refused_by_recipient_and_no_credential_goes_out_in_the_open() -> None:
     refusing, open_one = Mailbox("RCPT TO:<c@"), Mailbox()
-    async with kit() as parts, stream_server(refusing) as one, stream_server(open_one) as two:
+    async with kit() as parts, standing_in(refusing) as one, standing_in(open_one) as two:
         outcome = await parts.plugins.call(plugin_attempt("email", "x", **{**MAIL, "port": one}))
         assert (outcome.state, outcome.retryable, outcome.status) == ("failed", False, None)
         assert "550" in outcome.error_detail
@@ -127,7 +128,7 @@ async def test_redis_stream_gets_an_entry() -> None:
             heard.extend(await reader.read(4096))
         writer.write(b"+OK\r\n+OK\r\n$15\r\n1800000000000-0\r\n")
 
-    async with kit() as parts, stream_server(redis) as port:
+    async with kit() as parts, standing_in(redis) as port:
         given = {"host": "127.0.0.1", "port": port, "stream": "due", "username": "u", "password": "p", "database": 3}
         outcome = await parts.plugins.call(plugin_attempt("redis_stream", length_max=100, **given))
     assert (outcome.state, outcome.body) == ("succeeded", b"1800000000000-0")
@@ -153,7 +154,7 @@ async def test_what_redis_answers(said: bytes, error_type: str, retryable: bool)
         await reader.read(100)
         writer.write(said)
 
-    async with kit() as parts, stream_server(redis) as port:
+    async with kit() as parts, standing_in(redis) as port:
         outcome = await parts.plugins.call(plugin_attempt("redis_stream", host="127.0.0.1", port=port, stream="due"))
     assert (outcome.state, outcome.error_type, outcome.retryable) == ("failed", error_type, retryable)
 

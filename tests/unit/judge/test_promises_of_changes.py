@@ -14,7 +14,7 @@ from tests.judge import (
     i12_read_your_writes,
     i16_idempotency,
 )
-from tests.unit.judge.story import T0, Story
+from tests.unit.judge.story import NS, T0, Story
 
 
 @pytest.mark.parametrize(
@@ -105,6 +105,15 @@ def test_i8_an_answer_that_a_fault_kept_from_the_caller(story: Story) -> None:
 def test_i8_too_soon(story: Story) -> None:
     _attempts(story, [1, 2, 3], wait=500)
     assert story.judged(i08_retries_exact) == ["I8 a: attempt 2 of a-1 came after 500 ms"]
+
+
+@pytest.mark.parametrize(("finished", "broken"), [(2_000, 0), (2_500, 1)])
+def test_i8_a_hang_up_counts_from_when_its_caller_gave_up(story: Story, finished: int, broken: int) -> None:
+    story.create("a", at_ms=T0 + 1_000, fails=9, max_retries=1)
+    story.call("a", 1_000, status=None, ended_ns=2_700 * NS)  # a busy sink saw the closed connection late
+    story.tap("results", run="a-1", attempt=1, state="failed", finished_ms=T0 + finished)
+    story.call("a", 3_000, attempt=2, status=None, ended_ns=None)
+    assert len(story.judged(i08_retries_exact)) == broken
 
 
 @pytest.mark.parametrize(("state", "letters", "broken"), [("failed", 1, 0), ("failed", 0, 1), ("succeeded", 1, 1)])
