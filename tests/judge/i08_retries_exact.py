@@ -85,7 +85,7 @@ def _given_up(history: History, run: str) -> bool:
 def _waits(life: Life, calls: list[Call], wait_ms: int, given_up: GivenUp) -> list[Violation]:
     """From the end of an attempt as the sink saw it to the start of the next.
 
-    An answer is the sink's own word. When the caller hung up instead, a busy sink hears of it late: the caller's result tells when.
+    An answer is the sink's own word. When the caller hung up instead, a busy sink hears late: its result tells when.
     """
     starts: dict[int, int] = {}
     ends: dict[int, int] = {}
