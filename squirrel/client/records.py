@@ -103,6 +103,7 @@ class Run(Struct, frozen=True, kw_only=True):
     attempts: list[Attempt] = []
     replay_of: str | None = None
     reason: str = ""
+    triggered_by: str = ""  # who asked for it by hand
 
 
 class DeadLetter(Struct, frozen=True, kw_only=True):
@@ -176,4 +177,5 @@ class Completion(Struct, frozen=True, kw_only=True):
     reason: str = ""
     status: int | None = None
     replay_of: str | None = None
+    triggered_by: str = ""
     tags: list[str] = []

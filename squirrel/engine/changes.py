@@ -298,6 +298,7 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
         replay_of=command.run or None,
         message=command.message,
         target=command.target,
+        triggered_by=command.actor if command.op == "trigger" else "",
     )
     row.runs.append(run)
     row.command_offset = offset

@@ -286,7 +286,7 @@ def finish(
     answer = b""
     if row.has_children or row.spec.keep_response:
         answer = answers.answer_of(row, run, state, finished_ms, reason, result)
-    row.last = LastRun(run.id, run.slot_ms, state, run.attempt, finished_ms, reason, answer)
+    row.last = LastRun(run.id, run.slot_ms, state, run.attempt, finished_ms, reason, answer, run.triggered_by)
     if state in (RunState.SUCCEEDED, RunState.SENT):
         row.successes += 1
         row.failures_in_a_row = 0
@@ -313,6 +313,7 @@ def finish(
             due_ms=run.due_ms,
             retention_ms=row.spec.retention_ms,
             stage=run.stage,
+            triggered_by=run.triggered_by,
         )
     )
     if run.kind != "replay":

@@ -18,10 +18,19 @@ ANONYMOUS: Final = "anonymous"
 def actor_of(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """What `X-User` (or `X-Actor`) says, else the credential's fingerprint, else `anonymous`. A claim, not a proof."""
     found = dict(headers)
+    return _named(found) or fingerprint(found.get(b"authorization")) or ANONYMOUS
+
+
+def named_actor(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """What `X-User` (or `X-Actor`) says; empty when nobody is named."""
+    return _named(dict(headers))
+
+
+def _named(found: dict[bytes, bytes]) -> str:
     for name in ACTOR_HEADERS:
         if said := cleaned(found.get(name, b"").decode("latin-1")):
             return said
-    return fingerprint(found.get(b"authorization")) or ANONYMOUS
+    return ""
 
 
 @lru_cache(maxsize=256)  # one for each token that is in use

@@ -103,6 +103,7 @@ RECEIVED: Final[dict[str, Schema]] = {
         state={"type": "string", "enum": [str(state) for state in RunState]},
         attempts=_list(ref("Attempt")),
         replay_of=_TEXT,
+        triggered_by=_TEXT,
         finished=_INSTANT,
         reason=_TEXT,
     ),

@@ -52,6 +52,8 @@ def run_from_history(run: Run) -> dict[str, Any]:
     }
     if record.replay_of is not None:
         document["replay_of"] = record.replay_of
+    if record.triggered_by:
+        document["triggered_by"] = record.triggered_by
     if record.finished_ms is not None:
         document["finished"] = format_instant(record.finished_ms)
     if record.reason:
@@ -82,7 +84,8 @@ def run_from_last(last: LastRun, row: Row, run: Run | None = None) -> dict[str, 
         "attempts": [] if run is None else attempts_of(run),
         "finished": format_instant(last.finished_ms),
     }
-    return {**document, "reason": last.reason} if last.reason else document
+    said = {"triggered_by": last.triggered_by, "reason": last.reason}
+    return {**document, **{name: value for name, value in said.items() if value}}
 
 
 def attempts_of(run: Run) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 from starlette.responses import Response
 
+from squirrel.gateway.actor import named_actor
 from squirrel.gateway.call import Call
 from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.deps import GatewaySettings
@@ -212,7 +213,7 @@ class Schedules:
             command_id=self._parts.new_id(),
             accepted_ms=now_ms,
             reply=True,
-            actor="rest",
+            actor=(named_actor(call.scope["headers"]) if op == "trigger" else "") or "rest",
         )
 
 

@@ -116,6 +116,7 @@ class OpenRun(Struct, gc=False, array_like=True):
     turn: Literal["", "instant", "place"] = ""  # what its flow held it for: a reserved instant, or a place to come free
     flow: str = ""  # the flow's key, while the call under way counts in it
     superseded: bool = False  # a forced change: the attempt in flight is its last
+    triggered_by: str = ""  # who asked for it by hand; empty: its rule did
 
 
 class LastRun(Struct, gc=False, frozen=True, array_like=True):
@@ -128,6 +129,7 @@ class LastRun(Struct, gc=False, frozen=True, array_like=True):
     finished_ms: int
     reason: str = ""
     answer: bytes = b""  # for children, see engine/answers.py; kept where one waits or the schedule says so
+    triggered_by: str = ""
 
 
 class Awaited(Struct, gc=False, array_like=True):

@@ -177,6 +177,7 @@ def completion_of(value: bytes) -> CompletionRecord:
         done.replay_of,
         done.tags,
         _within(done.retention_ms, 0, RETENTION_MS_MAX, "retention_ms"),
+        done.triggered_by,
     )
 
 

@@ -56,7 +56,10 @@ SpanKey = tuple[str, str, str, int, int, int, int]  # ns, kind, name, span, shar
 
 def encode_record(record: AttemptRecord | CompletionRecord | DeadLetterRecord | LetterMark) -> bytes:
     """One cell per record: it is replaced whole or not at all. Fields are only ever appended."""
-    return _encode(msgspec.structs.astuple(record))
+    fields = msgspec.structs.astuple(record)
+    if isinstance(record, CompletionRecord) and not record.triggered_by:
+        fields = fields[:-1]  # as an earlier release wrote it, and can still read it
+    return _encode(fields)
 
 
 def decode_attempt(cell: bytes) -> AttemptRecord:

@@ -82,6 +82,7 @@ class CompletionRecord(Struct, frozen=True):
     replay_of: str | None = None
     tags: tuple[str, ...] = ()
     retention_ms: int = 0
+    triggered_by: str = ""  # who asked for the run by hand
 
 
 class LetterMark(Struct, frozen=True):
@@ -153,6 +154,7 @@ class RunRecord(Struct, frozen=True):
     tags: tuple[str, ...] = ()
     status: int | None = None  # of the newest attempt
     target_host: str = ""  # of the newest attempt; a topic for Kafka targets
+    triggered_by: str = ""  # who asked for it by hand
 
 
 class Run(Struct, frozen=True):

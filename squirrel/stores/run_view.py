@@ -130,6 +130,7 @@ def view(base: RunFold, attempts: Sequence[AttemptRecord]) -> Run:
         tags=completion.tags if completion is not None else (),
         status=status,
         target_host=target_host(newest.target) if newest is not None else "",
+        triggered_by=completion.triggered_by if completion is not None else "",
     )
     return Run(record, tuple(_within_bytes(shown)))
 

@@ -15,8 +15,8 @@ _OUR_RUN_ID: Final = re.compile(r"run_[0-9a-f]{32}", re.ASCII)
 
 WRITE_RUN: Final = """
 INSERT INTO runs (ns, run, schedule, event, slot_ms, due_ms, seen, final, state, odd, attempts, finished_ms, reason, status,
-  replay_of, tags, expires_hour)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+  replay_of, tags, expires_hour, triggered_by)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (ns, run) DO UPDATE SET
   due_ms = min(due_ms, excluded.due_ms), seen = max(seen, excluded.seen), final = max(final, excluded.final),
   state = CASE WHEN excluded.final > final THEN excluded.state ELSE state END,
@@ -26,6 +26,7 @@ ON CONFLICT (ns, run) DO UPDATE SET
   reason = CASE WHEN excluded.final > final THEN excluded.reason ELSE reason END,
   status = CASE WHEN excluded.final > final THEN excluded.status ELSE status END,
   tags = CASE WHEN excluded.final > final THEN excluded.tags ELSE tags END,
+  triggered_by = CASE WHEN excluded.final > final THEN excluded.triggered_by ELSE triggered_by END,
   replay_of = coalesce(replay_of, excluded.replay_of), expires_hour = max(expires_hour, excluded.expires_hour)
 """
 WRITE_ATTEMPT: Final = """
@@ -44,8 +45,8 @@ ON CONFLICT (ns, run) DO UPDATE SET
 WHERE excluded.finished_ms > finished_ms
 """
 READ_RUN: Final = """
-SELECT key, run, schedule, event, slot_ms, due_ms, seen, final, state, attempts, finished_ms, reason, status, replay_of, tags
-FROM runs WHERE ns = ? AND run = ?
+SELECT key, run, schedule, event, slot_ms, due_ms, seen, final, state, attempts, finished_ms, reason, status, replay_of, tags,
+  triggered_by FROM runs WHERE ns = ? AND run = ?
 """
 READ_RUN_BY_KEY: Final = READ_RUN.replace("ns = ? AND run = ?", "key = ?")
 READ_ATTEMPTS: Final = """
@@ -113,11 +114,11 @@ def run_row(fold: RunFold, ns: int) -> tuple[Any, ...]:
     expires_hour = -(-fold.expires_ms // HOUR_MS)
     head = (ns, stored_run(fold.run), fold.schedule_id, fold.event, fold.slot_ms, fold.due_ms, fold.seen, fold.final)
     if done is None:
-        return (*head, None, None, None, None, None, None, fold.replay_of, None, expires_hour)
+        return (*head, None, None, None, None, None, None, fold.replay_of, None, expires_hour, None)
     odd = done.state if done.state in ODD_STATES else None
     tags = msgspec.json.encode(done.tags) if done.tags else None
     outcome = (done.state, odd, done.attempts_count, done.finished_ms, done.reason, done.status)
-    return (*head, *outcome, fold.replay_of, tags, expires_hour)
+    return (*head, *outcome, fold.replay_of, tags, expires_hour, done.triggered_by or None)
 
 
 def attempt_row(attempt: AttemptRecord, ns: int) -> tuple[Any, ...]:
@@ -161,6 +162,7 @@ def fold_from(row: tuple[Any, ...], namespace: str) -> RunFold:
         status,
         replay_of,
         tags,
+        triggered_by,
     ) = row
     fold = RunFold(namespace, schedule, shown_run(run), event, slot_ms, due_ms, 0, 0, replay_of, seen, final)
     if final:
@@ -177,6 +179,7 @@ def fold_from(row: tuple[Any, ...], namespace: str) -> RunFold:
             reason,
             status,
             replay_of,
+            triggered_by=triggered_by or "",
         )
         if tags is not None:
             fold.completion = msgspec.structs.replace(fold.completion, tags=_decode_tags(tags))

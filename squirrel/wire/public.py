@@ -81,6 +81,7 @@ class Completion(Struct, gc=False, frozen=True, omit_defaults=True):
     due_ms: int = 0
     retention_ms: int = 0
     stage: int = 0  # who answered: 0 the target, n its n-th fallback
+    triggered_by: str = ""  # who asked for it by hand: a name, or the door it came through
 
 
 class DeadLetter(Struct, gc=False, frozen=True, omit_defaults=True):

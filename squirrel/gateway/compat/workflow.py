@@ -8,10 +8,11 @@ from uuid import UUID
 
 from starlette.responses import Response
 
+from squirrel.gateway.actor import named_actor
 from squirrel.gateway.compat.exchange import Declined, ForeignCall, Seed, json_answer, text_answer
 from squirrel.gateway.compat.inner import Inner, Who, rule_of
 from squirrel.gateway.compat.workflow_body import Place, Sent, begun_again, read_sent, spec_of
-from squirrel.gateway.compat.workflow_view import execution_id, schedule_document
+from squirrel.gateway.compat.workflow_view import BY_HAND, execution_id, schedule_document
 from squirrel.gateway.lookups import Located
 from squirrel.model.ids import id_problem
 from squirrel.model.instants import format_instant
@@ -111,7 +112,8 @@ class WorkflowApi:
 
     async def trigger(self, call: ForeignCall) -> Response:
         """POST /api/schedules/{id}/trigger."""
-        run = await self._inner.trigger(who(call), await self.find(call))
+        actor = named_actor(call.scope["headers"]) or BY_HAND
+        run = await self._inner.trigger(Who(call.namespace, actor), await self.find(call))
         return json_answer(
             {"execution_id": execution_id(run), "message": "Schedule triggered successfully", "result": "success"}
         )

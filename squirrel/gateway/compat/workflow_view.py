@@ -17,6 +17,7 @@ from squirrel.model.target import HttpTarget
 from squirrel.wire.documents import render_target
 from squirrel.wire.documents.render import next_run_ms
 
+BY_HAND: Final = "manual"  # who triggered a run, when the caller gave no name
 CATCH_UP_MS: Final = 1_000  # emitted later than this after its slot, a run makes up for a missed one
 _STATUSES: Final = {
     "scheduled": "pending", "in_flight": "running", "retry_wait": "pending", "succeeded": "success", "sent": "success",
@@ -136,7 +137,7 @@ def execution_document(run: Mapping[str, Any]) -> dict[str, Any]:
         "error_message": error_message(run, last),
         "is_manual_trigger": not is_slot and not replayed,
         "is_catch_up": is_slot and is_late,
-        "triggered_by": _triggered_by(is_slot, is_late, replayed),
+        "triggered_by": _triggered_by(run, is_slot, is_late),
     }
     return {name: value for name, value in document.items() if value is not None}
 
@@ -160,9 +161,9 @@ def error_message(run: Mapping[str, Any], last: Mapping[str, Any]) -> str | None
     return str(error["detail"])
 
 
-def _triggered_by(is_slot: bool, is_late: bool, replayed: bool) -> str:
-    if replayed:
+def _triggered_by(run: Mapping[str, Any], is_slot: bool, is_late: bool) -> str:
+    if run.get("replay_of") is not None:
         return "retry_handler"
     if not is_slot:
-        return "manual"
+        return str(run.get("triggered_by") or BY_HAND)
     return "catch_up_handler" if is_late else "scheduler"

@@ -126,6 +126,8 @@ def render_run(run: OpenRun, row: Row) -> dict[str, Any]:
         answer["attempts"] = [{**attempt, "state": str(RunState.IN_FLIGHT)}]
     if run.replay_of is not None:
         answer["replay_of"] = run.replay_of
+    if run.triggered_by:
+        answer["triggered_by"] = run.triggered_by
     return answer
 
 

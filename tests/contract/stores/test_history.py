@@ -57,7 +57,7 @@ async def test_an_empty_store_answers(history: History) -> None:
 async def test_a_run_with_its_attempts_is_read_back_whole_by_another_process(history: History, reader: History) -> None:
     first = attempt("order-7", number=1, state="failed", replay_of="run_old", stage=0)
     second = attempt("order-7", number=2, stage=1, body_truncated=True, status=201, replay_of="run_old")
-    done = completion("order-7", attempts=2, tags=("a", "b"), reason="why", replay_of="run_old")
+    done = completion("order-7", attempts=2, tags=("a", "b"), reason="why", replay_of="run_old", triggered_by="ada 🐿")
     await history.write(batch(first, second, done))
     for store in (history, reader):
         run = await store.run(own_namespace(), run_of("order-7", SLOT_MS))
@@ -69,6 +69,7 @@ async def test_a_run_with_its_attempts_is_read_back_whole_by_another_process(his
         assert (record.state, record.attempts_count, record.reason, record.status) == ("succeeded", 2, "why", 201)
         assert (record.tags, record.replay_of, record.event) == (("a", "b"), "run_old", "mail.send")
         assert record.target_host == "hooks.example.com:8443"
+        assert record.triggered_by == "ada 🐿"
         assert (await store.runs_of(own_namespace(), "order-7")).items == (run,)
         assert (await store.runs(own_namespace())).items == (run,)
 
@@ -130,7 +131,7 @@ async def test_any_order_repeat_and_split_gives_one_history(history: History, ns
         attempt(name, number=1, state="failed", finished_ms=SLOT_MS + 7, body="called twice after a crash"),
         attempt(name, number=2, state="failed"),
         attempt(name, number=3),
-        completion(name, attempts=3, tags=("t",)),
+        completion(name, attempts=3, tags=("t",), triggered_by="ada"),
         completion(name, attempts=3, tags=("t",), finished_ms=SLOT_MS + 2004, state="failed"),
         dead_letter(name, namespace=ns + name),
     ]
@@ -142,6 +143,7 @@ async def test_any_order_repeat_and_split_gives_one_history(history: History, ns
     assert run is not None
     assert run.attempts == (records[1], records[2], records[3])
     assert (run.record.state, run.record.attempts_count, run.record.tags) == ("succeeded", 3, ("t",))
+    assert run.record.triggered_by == "ada"
     assert (run.record.due_ms, run.record.finished_ms) == (SLOT_MS, SLOT_MS + 2005)
     assert (await history.runs_of(own_namespace(), name)).items == (run,)
     assert (await history.dead_letters(ns + name)).items == (records[-1],)

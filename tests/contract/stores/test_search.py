@@ -160,10 +160,21 @@ async def test_a_file_of_the_first_version_is_taken_further(tmp_path: Path) -> N
     connection = sqlite3.connect(path)
     connection.executescript(text)
     assert connection.execute("SELECT max(version) FROM schema_version").fetchone() == (1,)
+    connection.execute("INSERT INTO namespaces (ns, name) VALUES (1, ?)", (own_namespace(),))
+    old = (1, "run_old", "old", "mail", SLOT_MS, SLOT_MS, 0, 1, "succeeded", 1, SLOT_MS, "", 200, 10**6)
+    connection.execute(
+        "INSERT INTO runs (ns, run, schedule, event, slot_ms, due_ms, seen, final, state, attempts, finished_ms, reason, status, "
+        f"expires_hour) VALUES ({', '.join('?' * len(old))})",
+        old,
+    )
+    connection.commit()
     connection.close()
     for _ in range(2):
         store = open_history(f"sqlite:{path}")
         await store.start()
+        run = await store.run(own_namespace(), "run_old")
+        assert run is not None
+        assert (run.record.state, run.record.status, run.record.triggered_by) == ("succeeded", 200, "")
         await store.write(batch(completion("s", state="failed"), dead_letter("s"), mark("s")))
         letters = (await store.dead_letters(own_namespace())).items
         assert [each.state for each in letters] == ["discarded"]

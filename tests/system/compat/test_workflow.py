@@ -201,6 +201,7 @@ async def test_a_trigger_its_execution_and_metrics(api: httpx.AsyncClient, sink:
     found = await settled(api, execution)
     assert found["status"] == "success"
     assert (found["response_code"], found["attempt_count"], found["is_manual_trigger"]) == (200, 1, True)
+    assert found["triggered_by"] == "ada"
     assert {"id", "schedule_id", "scheduled_time", "start_time", "end_time", "duration_ms", "execution_time_ms"} <= set(
         found
     )
@@ -211,6 +212,7 @@ async def test_a_trigger_its_execution_and_metrics(api: httpx.AsyncClient, sink:
     listed = await get(api, f"schedules/{schedule['id']}/executions", limit=20)
     assert {each["id"] for each in listed} == {execution, again["id"]}
     assert len(await get(api, f"schedules/{schedule['id']}/executions", limit=1)) == 1
+    assert next(each["triggered_by"] for each in listed if each["id"] == execution) == "ada"
     everywhere = await get(api, "executions")
     mine = next(each for each in everywhere if each["id"] == execution)
     assert mine["schedule_name"] == EXAMPLE["name"]

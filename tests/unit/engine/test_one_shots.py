@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from squirrel.model.ids import run_id
 from squirrel.model.retry import NEVER, RetryPolicy
 from squirrel.model.schedule import RunState, State
 from squirrel.model.target import Fallback, HttpTarget, Route
@@ -222,14 +223,19 @@ def test_pause_holds_and_resume_runs_what_is_owed() -> None:
 def test_trigger_runs_beside_the_timeline_with_its_own_run() -> None:
     world = World()
     world.create("a")
-    answer = world.tell("trigger", "a")
+    answer = world.tell("trigger", "a", actor="ada")
     assert answer.code == "triggered"
     assert answer.open_run is not None
+    assert answer.open_run.triggered_by == "ada"
     world.run_until(T0 + 1000)
     assert len({execution.run for execution in world.executions}) == 2
     for execution in list(world.executions):
         world.answer(execution)
     assert world.state("a") is State.FINISHED
+    assert {done.run: done.triggered_by for done in world.completions} == {
+        answer.open_run.id: "ada",
+        run_id("default", "a", T0 + 1000): "",
+    }
 
 
 def test_a_replay_names_the_old_run_and_may_change_the_message() -> None:

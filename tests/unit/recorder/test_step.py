@@ -36,6 +36,7 @@ def test_instants_are_read_from_the_text_where_the_number_is_missing() -> None:
 
 
 def test_a_completion_and_a_dead_letter() -> None:
+    assert completion_of(completion("s", triggered_by="ada")).triggered_by == "ada"
     done = completion_of(completion("s", replay_of="run_old"))
     assert (done.state, done.attempts_count, done.finished_ms) == ("failed", 1, SLOT_MS + 7)
     assert (done.reason, done.tags, done.replay_of) == ("status: answered 503", ("a",), "run_old")

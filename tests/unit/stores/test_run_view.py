@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from squirrel.model.limits import RETENTION_MS_DEFAULT
+from squirrel.stores.cassandra_rows import decode_completion, encode_record
 from squirrel.stores.history import AttemptRecord, CompletionRecord, HistoryBatch, Run
 from squirrel.stores.run_view import final_order, fold, last_duration_ms, seen_order, seen_state, target_host, view
 
@@ -101,3 +103,12 @@ def test_the_duration_is_that_of_the_last_attempt() -> None:
     assert last_duration_ms(shown([second, first], [])) == 2
     done = CompletionRecord("n", "s", "r", "e", 0, 0, "missed", 0, 1)
     assert last_duration_ms(shown([], [done])) is None
+
+
+def test_an_earlier_release_reads_the_cells_of_ordinary_runs() -> None:
+    fields = ("n", "s", "r", "e", 1, 2, "failed", 3, 4, "why", 503, None, ("t",), 1000)
+    done = CompletionRecord(*fields)
+    assert encode_record(done) == msgspec.msgpack.encode(fields)
+    assert decode_completion(encode_record(done)) == done
+    named = CompletionRecord(*fields, "ada")
+    assert decode_completion(encode_record(named)) == named

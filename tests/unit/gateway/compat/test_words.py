@@ -150,6 +150,10 @@ def failed(kind: str, detail: str, status: int | None) -> dict[str, Any]:
         (run_document(), {"status": "success", "duration_ms": 1500, "triggered_by": "scheduler", "is_catch_up": False}),
         (run_document(id="run_" + "0" * 32), {"is_manual_trigger": True, "triggered_by": "manual"}),
         (
+            run_document(id="run_" + "0" * 32, triggered_by="ada"),
+            {"is_manual_trigger": True, "triggered_by": "ada", "is_catch_up": False},
+        ),
+        (
             run_document(replay_of="run_x", id="run_" + "0" * 32),
             {"is_manual_trigger": False, "triggered_by": "retry_handler"},
         ),
