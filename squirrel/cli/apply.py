@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from cyclopts import App, Parameter
 
+from squirrel.cli.bar import Bar
 from squirrel.cli.document_file import read_document
 from squirrel.cli.plan import Change, Wanted, plan, wanted_of
 from squirrel.cli.printing import cell, done, painted
@@ -51,7 +52,12 @@ def apply(
         cancelled = [each for each in changes if each.action == "delete"]
         if cancelled and not yes and not _agreed(len(cancelled)):
             raise SettingsError("nothing was changed; say --yes to cancel without being asked")
-        failed = [text for each in changes if (text := _carry_out(client, each)) is not None]
+        failed = []
+        with Bar("changes") as bar:
+            for number, each in enumerate(changes, 1):
+                if (text := _carry_out(client, each)) is not None:
+                    failed.append(text)
+                bar.at(number, len(changes))
     for text in failed:
         sys.stderr.write(f"squirrel: {cell(text)}\n")
     if reach.is_for_people:
@@ -118,6 +124,8 @@ def _carry_out(client: Client, change: Change) -> str | None:
             client.delete(change.id)
         elif change.action == "create" and change.kind == "schedule":
             client.call("POST", f"{API}/schedules", change.document, repeatable=True)
+        elif change.kind == "schedule":
+            client.call("PATCH", path, change.document, repeatable=True)  # what the file leaves out stays
         else:
             client.call("PUT", path, change.document)
     except Unavailable:

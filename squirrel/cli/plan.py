@@ -78,7 +78,7 @@ def plan(wanted: Wanted, have: Mapping[str, Document], routes: Mapping[str, Docu
     `have`: schedules by id, those the file names and those that carry its tag.
     """
     changes = [
-        *_changes("route", wanted.routes, routes, frozenset()),
+        *_changes("route", {key: _WHOLE_ROUTE | each for key, each in wanted.routes.items()}, routes, frozenset()),
         *_changes("schedule", wanted.schedules, have, frozenset({"id", "group"})),
     ]
     if prune:
@@ -90,6 +90,11 @@ def plan(wanted: Wanted, have: Mapping[str, Document], routes: Mapping[str, Docu
 
 
 _OVER: Final = frozenset({"cancelled", "finished"})
+_WHOLE_ROUTE: Final[Document] = {
+    "retry": None,
+    "fallback": [],
+    "flow": None,
+}  # a route is what the file says, and no more
 
 
 def _changes(

@@ -1,7 +1,7 @@
 """Profiles: several servers by name, in one TOML file of the user, readable by them alone; and which server a verb speaks to.
 
 A flag wins over SQUIRREL_SERVER, SQUIRREL_TOKEN and SQUIRREL_NAMESPACE, those win over the profile (`--profile`, else
-SQUIRREL_PROFILE, else the one in use).
+SQUIRREL_PROFILE, else the one in use). The Workflow Scheduler's SCHEDULER_API_URL is read where SQUIRREL_SERVER is not set.
 """
 
 from __future__ import annotations
@@ -89,8 +89,9 @@ def chosen(flags: Mapping[str, str | None], environment: Mapping[str, str]) -> P
     def value(key: str, otherwise: str) -> str:
         return flags.get(key) or environment.get(f"SQUIRREL_{key.upper()}") or otherwise
 
+    server = environment.get("SCHEDULER_API_URL") or base.server
     return Profile(
-        value("server", base.server), value("token", base.token), value("namespace", base.namespace)
+        value("server", server), value("token", base.token), value("namespace", base.namespace)
     )  # fmt: skip
 
 

@@ -34,10 +34,26 @@ class Timing:
     after: Annotated[
         tuple[str, ...], Parameter(negative=(), help="a schedule to wait for, ID or ID:failure; may be repeated")
     ] = ()
-    on_event: Annotated[str | None, Parameter(help="a completed event to follow: email.send.*")] = None
+    on_event: Annotated[str | None, Parameter(help="a completed event to follow: email.send.*, or email.*:failure")] = (
+        None
+    )
+    join: Annotated[Literal["all", "any"] | None, Parameter(help="whether all of --after must end, or one")] = None
     timezone: Annotated[str | None, Parameter(help="an IANA zone; of cron, rrule and every")] = None
     delay: Annotated[str | None, Parameter(help="how long after --after or --on-event: 2d")] = None
     max_runs: int | None = None
+    start: Annotated[str | None, Parameter(help="an instant: no run before it")] = None
+    end: Annotated[str | None, Parameter(help="an instant: no run after it")] = None
+    exclude: Annotated[
+        tuple[str, ...], Parameter(negative=(), help="a calendar's name, or a date: 2027-12-24; may be repeated")
+    ] = ()
+    if_excluded: Literal["skip", "next_business_day", "previous_business_day"] | None = None
+    dst_gap: Annotated[
+        Literal["skip", "shift", "next"] | None, Parameter(help="a local time that the clock jumps over")
+    ] = None
+    dst_overlap: Annotated[Literal["first", "last", "both"] | None, Parameter(help="a local time that comes twice")] = (
+        None
+    )
+    spread: Annotated[str | None, Parameter(help="a stable offset from the id, up to this: 5m")] = None
 
     def document(self) -> dict[str, Any]:
         """The API's `when`. Raises SettingsError (exit 2) when not exactly one kind is said."""
@@ -48,16 +64,28 @@ class Timing:
             "rrule": self.rrule if self.rrule is None or ":" in self.rrule else f"RRULE:{self.rrule}",
             "every": None if self.every is None else interval_of(self.every),
             "after": [_parent(each) for each in self.after] or None,
-            "on_event": None if self.on_event is None else {"event": self.on_event},
+            "on_event": None if self.on_event is None else _listened(self.on_event),
         }
         said = {name: value for name, value in kinds.items() if value is not None}
         if len(said) != 1:
             found = "none was" if not said else f"{' and '.join(said)} were"
             raise SettingsError(f"say one of --at --in --cron --rrule --every --after --on-event; {found} given")
-        more = {"timezone": self.timezone, "max_runs": self.max_runs}
+        return said | self._around()
+
+    def _around(self) -> dict[str, Any]:
+        """What stands beside the kind."""
+        plain = ("timezone", "join", "max_runs", "start", "end", "if_excluded")
+        found = {name: getattr(self, name) for name in plain if getattr(self, name) is not None}
         if self.delay is not None:
-            more["delay_seconds"] = seconds_of("--delay", self.delay)  # type: ignore[assignment]
-        return said | {name: value for name, value in more.items() if value is not None}
+            found["delay_seconds"] = seconds_of("--delay", self.delay)
+        if self.exclude:
+            found["exclude"] = list(self.exclude)
+        dst = {"gap": self.dst_gap, "overlap": self.dst_overlap}
+        if any(dst.values()):
+            found["dst"] = {name: value for name, value in dst.items() if value}
+        if self.spread is not None:
+            found["spread_seconds"] = seconds_of("--spread", self.spread)
+        return found
 
 
 @Parameter(name="*")
@@ -72,10 +100,13 @@ class Calling:
     header: Annotated[tuple[str, ...], Parameter(negative=(), help="'Name: value'; may be repeated")] = ()
     timeout: Annotated[str | None, Parameter(help="how long one call may take: 30s")] = None
     message: Annotated[str | None, Parameter(help="JSON to send; @file, @- for stdin")] = None
+    fallback: Annotated[tuple[str, ...], Parameter(negative=(), help="a webhook to call instead; may be repeated")] = ()
 
     def document(self) -> dict[str, Any]:
         """`target` and `message`. Raises SettingsError."""
         found: dict[str, Any] = {} if self.message is None else {"message": json_flag("--message", self.message)}
+        if self.fallback:
+            found["fallback"] = [{"type": "http", "url": url} for url in self.fallback]
         if self.url is not None and self.topic is not None:
             raise SettingsError("say --url or --topic, not both")
         target: dict[str, Any] = {
@@ -161,11 +192,11 @@ def preview(
     *,
     when: Timing = WHEN,
     count: int = 10,
-    start: Annotated[str | None, Parameter(help="an instant; now when left out")] = None,
+    since: Annotated[str | None, Parameter(name="--from", help="an instant; now when left out")] = None,
     reach: Reach = HERE,
 ) -> int:
     """Say when a rule would run, in words and instants, without making anything."""
-    body = {"when": when.document(), "count": count} | ({} if start is None else {"from": start})
+    body = {"when": when.document(), "count": count} | ({} if since is None else {"from": since})
     with reach.client() as client:
         found = client.call("POST", f"{API}/preview", body, repeatable=True)
     if not reach.is_for_people:
@@ -196,10 +227,18 @@ def interval_of(text: str) -> dict[str, Any]:
 
 
 def _parent(text: str) -> dict[str, str]:
-    parent, _, outcome = text.rpartition(":")
-    if parent and outcome in ("success", "failure", "completion"):
-        return {"schedule": parent, "on": outcome}
-    return {"schedule": text, "on": "success"}
+    parent, outcome = _outcome(text)
+    return {"schedule": parent, "on": outcome or "success"}
+
+
+def _listened(text: str) -> dict[str, str]:
+    event, outcome = _outcome(text)
+    return {"event": event} | ({"on": outcome} if outcome else {})
+
+
+def _outcome(text: str) -> tuple[str, str]:
+    name, _, outcome = text.rpartition(":")
+    return (name, outcome) if name and outcome in ("success", "failure", "completion") else (text, "")
 
 
 def _header(text: str) -> tuple[str, str]:

@@ -135,7 +135,7 @@ def test_pause_resume_cancel(squirrel: Squirrel, target: str) -> None:
 def test_preview_says_when(squirrel: Squirrel) -> None:
     found = json.loads(
         squirrel(
-            "preview", "--cron", "0 9 * * *", "--count", "3", "--start", "2027-01-01T00:00:00Z", "-o", "json"
+            "preview", "--cron", "0 9 * * *", "--count", "3", "--from", "2027-01-01T00:00:00Z", "-o", "json"
         ).stdout
     )
     assert [run[:16] for run in found["runs"]] == ["2027-01-01T09:00", "2027-01-02T09:00", "2027-01-03T09:00"]
@@ -170,6 +170,9 @@ def test_apply_plans_changes_and_prunes(squirrel: Squirrel, target: str, tmp_pat
     assert apply(first)[-1] == "✓ 2 of 2 changes made"
     assert apply(first) == ["Nothing to change"]
     assert apply(first.replace("0 3", "0 4"))[:2] == ["~ schedule nightly", "    when.cron: 0 3 * * * -> 0 4 * * *"]
+    squirrel("update", "nightly", "--name", "By hand")
+    assert apply(first.replace("0 3", "0 5"))[-1] == "✓ 1 of 1 changes made"
+    assert json.loads(squirrel("get", "nightly").stdout)["name"] == "By hand"  # what the file leaves out stays
     renamed = FILE.format(id="weekly", cron="0 3 * * 0", target=target)
     assert "- schedule nightly" in apply(renamed, "--prune", code=2)
     assert json.loads(squirrel("get", "nightly").stdout)["state"] == "active"

@@ -68,6 +68,16 @@ def test_plan_creates_updates_and_prunes_only_its_own() -> None:
     assert [each.action for each in plan(wanted, have, {}, prune=False)].count("delete") == 0
 
 
+def test_a_route_is_what_the_file_says_and_no_more() -> None:
+    wanted = wanted_of({"routes": {"a.*": {"target": "http://x/"}}}, "s")
+    shown = {"pattern": "a.*", "target": server()["target"], "retry": None, "fallback": [], "flow": None}
+    assert plan(wanted, {}, {"a.*": shown}, prune=False) == []
+    changes = plan(wanted, {}, {"a.*": {**shown, "retry": {"max_retries": 9}}}, prune=False)
+    assert [(each.action, dict(each.differs)) for each in changes] == [
+        ("update", {"retry": ({"max_retries": 9}, None)}),
+    ]
+
+
 @pytest.mark.parametrize(
     ("document", "why"),
     [

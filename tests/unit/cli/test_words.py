@@ -56,6 +56,20 @@ def test_intervals(text: str, interval: str, value: int) -> None:
             "delay_seconds": 172_800,
         }),
         ({"on_event": "a.*"}, {"on_event": {"event": "a.*"}}),
+        ({"on_event": "a.*:failure"}, {"on_event": {"event": "a.*", "on": "failure"}}),
+        ({"after": ("a", "b"), "join": "any"}, {
+            "after": [{"schedule": "a", "on": "success"}, {"schedule": "b", "on": "success"}], "join": "any",
+        }),
+        (
+            {
+                "cron": "@daily", "start": "2027-01-01T00:00:00Z", "end": "2028-01-01T00:00:00Z", "exclude": ("office",),
+                "if_excluded": "next_business_day", "dst_gap": "skip", "spread": "5m",
+            },
+            {
+                "cron": "@daily", "start": "2027-01-01T00:00:00Z", "end": "2028-01-01T00:00:00Z", "exclude": ["office"],
+                "if_excluded": "next_business_day", "dst": {"gap": "skip"}, "spread_seconds": 300,
+            },
+        ),
     ],
 )  # fmt: skip
 def test_rules(said: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -145,6 +159,9 @@ def test_profiles(tmp_path: Path) -> None:
         "http://f", 'quo"te', "e"
     )
     assert chosen({"profile": "a.b"}, environment) == Profile()
+    assert chosen({}, {**environment, "SCHEDULER_API_URL": "http://s"}).server == "http://s"
+    both = {**environment, "SCHEDULER_API_URL": "http://s", "SQUIRREL_SERVER": "http://q"}
+    assert chosen({}, both).server == "http://q"
     file.write_text("[x]\nserver = 1\n", encoding="utf-8")
     with pytest.raises(SettingsError, match=r"\[x\]"):
         read_profiles(file)
