@@ -135,7 +135,7 @@ def _parts(deps: GatewayDeps, link: OwnerLink, commands: CommandLog) -> Parts:
     lookups = Lookups(link, deps.settings.partitions)
     book, writes = RouteBook(deps.definitions), Writes(commands, link)
     calendars = CalendarBook(deps.definitions)
-    keys, templates = IdempotencyKeys(), TemplateBook(deps.definitions)
+    keys, templates = IdempotencyKeys(), TemplateBook(deps.definitions, deps.settings.targets.vault)
     crowding = Crowding(deps.clock, link, deps.settings.crowded_minute_runs)
     return Parts(
         deps.clock, deps.new_id, deps.settings, link, lookups, writes, book, keys, calendars, templates, crowding

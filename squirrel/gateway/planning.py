@@ -45,7 +45,7 @@ class Planning:
         self._upcoming = UpcomingRuns(deps.clock, parts.link)
         log = DefinitionLog(definitions, deps.definitions)
         self._calendars = Calendars(deps.clock, log, parts.calendars)
-        self._templates = Templates(deps.clock, log, parts.templates)
+        self._templates = Templates(deps.clock, log, parts.templates, deps.settings.targets)
 
     async def close(self) -> None:
         """Ends what goes on in the background."""

@@ -15,7 +15,14 @@ from squirrel.gateway.problems import Answered, invalid
 from squirrel.model.clock import Clock
 from squirrel.model.instants import format_instant
 from squirrel.wire.documents.calendar import name_problem
-from squirrel.wire.documents.template import StoredTemplate, encode_template, parse_template, template_key
+from squirrel.wire.documents.target_policy import TargetPolicy
+from squirrel.wire.documents.template import (
+    StoredTemplate,
+    encode_template,
+    parse_template,
+    shown_template,
+    template_key,
+)
 from squirrel.wire.template_book import TemplateBook
 
 TEMPLATES_MAX: Final = 500  # per namespace: a list is one answer
@@ -25,8 +32,9 @@ PATH: Final = "/api/v1/templates/"
 class Templates:
     """Handlers. A change reaches schedules made afterwards; those made before keep what they were made with."""
 
-    def __init__(self, clock: Clock, log: DefinitionLog, book: TemplateBook) -> None:
+    def __init__(self, clock: Clock, log: DefinitionLog, book: TemplateBook, policy: TargetPolicy) -> None:
         self._clock = clock
+        self._policy = policy
         self._log = log
         self._book = book
         self._turn = asyncio.Lock()  # 201 or 200, and the creation that is kept, follow from what was there before
@@ -45,7 +53,8 @@ class Templates:
         name = call.path["name"]
         async with self._turn:
             before = self._book.get(call.namespace, name)
-            stored = parse_template(name, call.body, self._clock.now_ms(), before)
+            door = self._policy.of(call.namespace).door
+            stored = parse_template(name, call.body, self._clock.now_ms(), before, door)
             if before is None and len(self._book.all(call.namespace)) >= TEMPLATES_MAX:
                 raise invalid(
                     "name", f"would be template {TEMPLATES_MAX + 1}, the limit is {TEMPLATES_MAX}; delete some"
@@ -74,7 +83,8 @@ class Templates:
 
 
 def template_document(stored: StoredTemplate) -> dict[str, Any]:
-    """A template as answers show it."""
+    """A template as answers show it: its secrets as the mark, which keeps them when it is sent back."""
+    stored = shown_template(stored)
     return {
         "name": stored.name,
         "description": stored.description,

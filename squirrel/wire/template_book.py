@@ -13,18 +13,21 @@ from squirrel.wire.documents.template import (
     StoredTemplate,
     decode_template,
     expand_template,
+    opened_template,
     template_key,
     template_name,
     template_of,
 )
 from squirrel.wire.route_book import Definitions
+from squirrel.wire.vault import Vault
 
 
 class TemplateBook:
-    """All templates as of the newest definitions; each read when it is asked for."""
+    """All templates as of the newest definitions; each read when it is asked for. `vault` opens what they hold sealed."""
 
-    def __init__(self, definitions: Definitions) -> None:
+    def __init__(self, definitions: Definitions, vault: Vault | None = None) -> None:
         self._definitions = definitions
+        self._vault = vault
 
     def get(self, namespace: str, name: str) -> StoredTemplate | None:
         """None too for a value that is not ours."""
@@ -48,7 +51,7 @@ class TemplateBook:
         if template is None:
             reason = f"there is no template {visible(name)}; see GET /api/v1/templates"
             raise Refused.one("template", reason)
-        return expand_template(template, values)
+        return expand_template(opened_template(template, (self._vault, namespace)), values)
 
 
 def _read(value: bytes) -> StoredTemplate | None:

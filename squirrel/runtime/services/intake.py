@@ -32,9 +32,10 @@ class IntakeService:
         self.definitions = definitions_of(context)
         self.writer = writer_of(context)
         calendars = CalendarBook(self.definitions).lookup
-        expanded = TemplateBook(self.definitions).expanded
+        policy = target_policy(settings)
+        expanded = TemplateBook(self.definitions, policy.vault).expanded
         routes = RouteBook(self.definitions)
-        around = Surroundings(routes.matches, target_policy(settings), calendars, expanded, routes.best)
+        around = Surroundings(routes.matches, policy, calendars, expanded, routes.best)
         self.lane = IntakeLane(self.writer, topics, settings.partitions, around, context.clock)
         self.app = lane_app(
             LaneSettings(

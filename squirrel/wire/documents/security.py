@@ -18,7 +18,7 @@ from squirrel.wire.documents.values import Problems, shown
 from squirrel.wire.secret_texts import SHOWN, is_hidden, is_reference, read_secret
 
 FIELDS: Final = ("signing", "auth", "tls")
-_AUTH_SECRETS: Final = frozenset({"token", "password", "value", "client_secret", "service_account"})
+AUTH_SECRETS: Final = frozenset({"token", "password", "value", "client_secret", "service_account"})
 _SIGNING_EXAMPLE: Final = '{"secrets": ["whsec_..."]}, newest first'
 
 
@@ -99,7 +99,7 @@ def _auth(field: str, value: Any, policy: TargetPolicy | None, problems: Problem
         problems.append(Problem(f"{field}.type", f"must be one of {known}, is {shown(kind)}"))
         return None
     was = msgspec.to_builtins(before) if isinstance(before, cls) else None
-    read = read_config(cls, _AUTH_SECRETS, (field, value), policy, problems, was)
+    read = read_config(cls, AUTH_SECRETS, (field, value), policy, problems, was)
     if read is None:
         return None
     if isinstance(read.plain, ClientCredentials) and policy is not None:

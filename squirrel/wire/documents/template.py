@@ -1,5 +1,6 @@
 """Templates: a schedule's document with `{{parameter}}` in its strings, and what becomes of it with values. No code is run.
 
+Secrets are found by `template_secrets`, and sealed before a template is stored.
 A string that is one placeholder alone becomes the value itself, whatever its type; inside other text a value is written out.
 """
 
@@ -11,13 +12,26 @@ from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.limits import BODY_BYTES_MAX, KIB, REQUEST_BYTES_MAX
 from squirrel.wire.documents.calendar import name_problem
 from squirrel.wire.documents.json_text import read_document, visible
 from squirrel.wire.documents.names import TOP_PLACES, unknown
+from squirrel.wire.documents.template_secrets import (
+    PLACE,
+    Change,
+    Door,
+    filling,
+    masked,
+    opening,
+    restoring,
+    sealing,
+    with_secrets,
+)
 from squirrel.wire.documents.values import Problems, read_bool, read_prose, read_text, shown
+from squirrel.wire.secret_texts import is_hidden
 
 KIND: Final = "template"
 TAG: Final = "template:"  # of the schedules made from it, before its name
@@ -26,7 +40,6 @@ PARAMETERS_MAX: Final = 50
 PARAMETER_NAME: Final = r"^[A-Za-z_][A-Za-z0-9_]*$"
 PARAMETER_CHARS_MAX: Final = 100
 _PARAMETER: Final = re.compile(PARAMETER_NAME, re.ASCII)
-_PLACE: Final = re.compile(r"\{\{\s*([A-Za-z_][A-Za-z0-9_]*)\s*\}\}", re.ASCII)
 _NAMES: Final = ("name", "description", "schedule", "parameters")
 _SHOWN: Final = frozenset({"created_at", "updated_at"})
 _CALLERS: Final = frozenset({"template", "parameters"})
@@ -45,7 +58,7 @@ class Parameter(Struct, frozen=True, omit_defaults=True):
 
 
 class StoredTemplate(Struct, frozen=True, omit_defaults=True):
-    """A template on the definitions topic, under `ns/template/<name>`."""
+    """A template on the definitions topic, under `ns/template/<name>`; secrets stand in it sealed."""
 
     name: str
     schedule: dict[str, Any]
@@ -64,8 +77,10 @@ def template_key(namespace: str, name: str) -> str:
     return f"{namespace}/{KIND}/{name}"
 
 
-def parse_template(name: str, body: bytes, now_ms: int, before: StoredTemplate | None = None) -> StoredTemplate:
-    """Raises NotJson or Refused. `before` is the template it replaces: it keeps the creation."""
+def parse_template(
+    name: str, body: bytes, now_ms: int, before: StoredTemplate | None = None, door: Door = (None, "")
+) -> StoredTemplate:
+    """Raises NotJson or Refused. `before` is the template it replaces: it keeps the creation, and the secrets that are marked."""
     read_document(body, TEMPLATE_BYTES_MAX)
     values = {key: value for key, value in _read_exactly(body).items() if value is not None and key not in _SHOWN}
     problems: Problems = [unknown(visible(key), key, _NAMES) for key in values if key not in _NAMES]
@@ -78,18 +93,55 @@ def parse_template(name: str, body: bytes, now_ms: int, before: StoredTemplate |
     schedule = values.get("schedule")
     if not isinstance(schedule, dict):
         problems.append(Problem("schedule", "must be a schedule's document, with {{parameter}} in its strings"))
-    else:
-        problems.extend(
-            unknown(f"schedule.{visible(key)}", key, TOP_PLACES) for key in schedule if key not in TOP_PLACES
-        )
-        known = {each.name for each in parameters}
-        for field, used in _places(schedule, "schedule"):
-            if used not in known and len(problems) < PARAMETERS_MAX:
-                problems.append(Problem(field, f"uses {{{{{used}}}}}, which parameters does not name"))
-    if problems:
         raise Refused("invalid", problems)
     created_ms = now_ms if before is None else before.created_ms
-    return StoredTemplate(name, schedule or {}, parameters, description, created_ms, now_ms)
+    sent = StoredTemplate(name, schedule, parameters, description, created_ms, now_ms)
+    stood = {} if before is None else _secrets(opened_template(before, door))
+    plain = _changed(sent, restoring(stood, problems))
+    problems.extend(unknown(f"schedule.{visible(key)}", key, TOP_PLACES) for key in schedule if key not in TOP_PLACES)
+    known = {each.name for each in parameters}
+    for field, used in _places(plain.schedule, "schedule"):
+        if used not in known and len(problems) < PARAMETERS_MAX:
+            problems.append(Problem(field, f"uses {{{{{used}}}}}, which parameters does not name"))
+    stored = plain if problems else _changed(plain, sealing(door, problems))
+    if problems:
+        raise Refused("invalid", problems)
+    return stored
+
+
+def opened_template(template: StoredTemplate, door: Door) -> StoredTemplate:
+    """The template with its secrets as they were sent. Raises Refused when no key opens one."""
+    return _changed(template, opening(door, template.name))
+
+
+def shown_template(template: StoredTemplate) -> StoredTemplate:
+    """The template as answers show it."""
+    return _changed(template, masked)
+
+
+def _changed(template: StoredTemplate, change: Change) -> StoredTemplate:
+    """Every secret changed: those of the schedule, and the defaults of parameters that fill such places."""
+    schedule = with_secrets(template.schedule, change)
+    fills = filling(template.schedule) | filling(schedule)
+
+    def of(each: Parameter) -> Parameter:
+        text = each.default
+        if not isinstance(text, str) or not text or not (each.name in fills or is_hidden(text)):
+            return each
+        return replace(each, default=change(f"parameters.{each.name}.default", text))
+
+    return replace(template, schedule=schedule, parameters=[of(each) for each in template.parameters])
+
+
+def _secrets(template: StoredTemplate) -> dict[str, str]:
+    found: dict[str, str] = {}
+
+    def note(field: str, text: str) -> str:
+        found[field] = text
+        return text
+
+    _changed(template, note)
+    return found
 
 
 def _parameters(given: Any, problems: Problems) -> list[Parameter]:
@@ -121,7 +173,7 @@ def _parameters(given: Any, problems: Problems) -> list[Parameter]:
 def _places(value: Any, field: str) -> Iterator[tuple[str, str]]:
     """(field, parameter) of every placeholder."""
     if isinstance(value, str):
-        for found in _PLACE.finditer(value):
+        for found in PLACE.finditer(value):
             yield field, found[1]
     elif isinstance(value, dict):
         for key, inner in value.items():
@@ -196,11 +248,11 @@ class _Expansion:
         return value
 
     def _text(self, text: str) -> Any:
-        whole = _PLACE.fullmatch(text)
+        whole = PLACE.fullmatch(text)
         if whole is not None:
             self._take(whole[1])
             return self._values[whole[1]]
-        return _PLACE.sub(lambda found: self._written(found[1]), text)
+        return PLACE.sub(lambda found: self._written(found[1]), text)
 
     def _written(self, name: str) -> str:
         self._take(name)
