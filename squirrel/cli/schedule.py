@@ -54,6 +54,10 @@ class Timing:
         None
     )
     spread: Annotated[str | None, Parameter(help="a stable offset from the id, up to this: 5m")] = None
+    if_: Annotated[
+        str | None,
+        Parameter(name="--if", help="with --after or --on-event: run only where this holds: parent.status == `200`"),
+    ] = None
 
     def document(self) -> dict[str, Any]:
         """The API's `when`. Raises SettingsError (exit 2) when not exactly one kind is said."""
@@ -85,6 +89,8 @@ class Timing:
             found["dst"] = {name: value for name, value in dst.items() if value}
         if self.spread is not None:
             found["spread_seconds"] = seconds_of("--spread", self.spread)
+        if self.if_ is not None:
+            found["if"] = self.if_
         return found
 
 
@@ -99,6 +105,11 @@ class Calling:
     method: Annotated[str | None, Parameter(help="with --url; POST when left out")] = None
     header: Annotated[tuple[str, ...], Parameter(negative=(), help="'Name: value'; may be repeated")] = ()
     timeout: Annotated[str | None, Parameter(help="how long one call may take: 30s")] = None
+    completion: Annotated[
+        Literal["sync", "async"] | None,
+        Parameter(help="async: a 202 is a promise, and the target says later how it ended"),
+    ] = None
+    completion_timeout: Annotated[str | None, Parameter(help="how long such a promise holds: 2h")] = None
     message: Annotated[str | None, Parameter(help="JSON to send; @file, @- for stdin")] = None
     fallback: Annotated[tuple[str, ...], Parameter(negative=(), help="a webhook to call instead; may be repeated")] = ()
 
@@ -112,9 +123,11 @@ class Calling:
         target: dict[str, Any] = {
             "url": self.url, "topic": self.topic, "key": self.key, "method": self.method,
             "headers": dict(_header(each) for each in self.header) or None,
-            "timeout_seconds": None if self.timeout is None else seconds_of("--timeout", self.timeout),
+            "timeout_seconds": _seconds("--timeout", self.timeout),
+            "completion": self.completion,
+            "completion_timeout_seconds": _seconds("--completion-timeout", self.completion_timeout),
         }  # fmt: skip
-        target = {name: value for name, value in target.items() if value is not None}
+        target = _said(target)
         if target and self.url is None and self.topic is None:
             raise SettingsError(f"{' and '.join(target)} need --url or --topic beside them")
         return found | ({"target": {"type": "http" if self.url else "kafka", **target}} if target else {})
@@ -137,17 +150,40 @@ class Policies:
     missed: Literal["run_all", "run_last", "skip"] | None = None
     max_lateness: Annotated[str | None, Parameter(help="later than this a run is missed: 10m")] = None
     fire_and_forget: Annotated[bool | None, Parameter(negative=())] = None
+    guarantee: Annotated[
+        Literal["at_least_once", "at_most_once"] | None,
+        Parameter(help="at_most_once: recorded before the call and never repeated; without retries and fallbacks"),
+    ] = None
+    retry_deadline: Annotated[str | None, Parameter(help="no attempt later than this after the first: 1d")] = None
+    retry_on: Annotated[
+        tuple[str, ...], Parameter(negative=(), help="the only endings to repeat: 5xx, 429, network; may be repeated")
+    ] = ()
+    retry_if: Annotated[
+        str | None, Parameter(help="repeat where this holds of the answer: body.state == 'pending'")
+    ] = None
+    flow: Annotated[str | None, Parameter(help="the key of a limit that all its schedules share")] = None
+    rate: Annotated[float | None, Parameter(help="with --flow: calls that begin in a second, evenly apart")] = None
+    parallelism: Annotated[int | None, Parameter(help="with --flow: calls under way at once")] = None
+    keep_response: Annotated[bool | None, Parameter(negative=(), help="for children created after it ended")] = None
 
     def document(self) -> dict[str, Any]:
         """The fields that were said."""
-        plain = ("id", "name", "description", "group", "overlap", "missed", "fire_and_forget")
-        found = {name: getattr(self, name) for name in plain if getattr(self, name) is not None}
+        plain = (
+            "id", "name", "description", "group", "overlap", "missed", "fire_and_forget", "guarantee", "keep_response",
+        )  # fmt: skip
+        found = _said({name: getattr(self, name) for name in plain})
         if self.tag:
             found["tags"] = list(self.tag)
-        wait = None if self.retry_wait is None else seconds_of("--retry-wait", self.retry_wait)
-        retry = {"max_retries": self.retry, "strategy": self.retry_strategy, "initial_seconds": wait}
-        if any(value is not None for value in retry.values()):
-            found["retry"] = {name: value for name, value in retry.items() if value is not None}
+        retry = {
+            "max_retries": self.retry, "strategy": self.retry_strategy,
+            "initial_seconds": _seconds("--retry-wait", self.retry_wait),
+            "deadline_seconds": _seconds("--retry-deadline", self.retry_deadline),
+            "on": list(self.retry_on) or None, "if": self.retry_if,
+        }  # fmt: skip
+        flow = {"key": self.flow, "rate_per_second": self.rate, "parallelism": self.parallelism}
+        for name, fields in (("retry", _said(retry)), ("flow", _said(flow))):
+            if fields:
+                found[name] = fields
         if self.max_lateness is not None:
             found["max_lateness_seconds"] = seconds_of("--max-lateness", self.max_lateness)
         return found
@@ -224,6 +260,14 @@ def interval_of(text: str) -> dict[str, Any]:
     if match is None:
         raise SettingsError(f"--every {text!r} is no interval; write 10s, 5m, 2h, day, 2 weeks, 3mo or year")
     return {"interval": _INTERVALS.get(match[2], match[2]), "value": int(match[1] or 1)}
+
+
+def _seconds(flag: str, text: str | None) -> float | None:
+    return None if text is None else seconds_of(flag, text)
+
+
+def _said(fields: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _parent(text: str) -> dict[str, str]:

@@ -34,6 +34,7 @@ CHANGES: Final[dict[str, Op]] = {
 PATCH_BYTES_MAX: Final = 512 * KIB  # a message at its limit and all else; the command must fit a record
 # `group` is here because it says where the schedule lives; like the id it never changes.
 _ENVELOPE: Final = frozenset({"op", "id", "group", "namespace", "if_revision", "force"})
+FORCES: Final = ("next", "now")  # of an update, as `?force=` of a PATCH
 
 
 def decide_change(
@@ -48,7 +49,7 @@ def decide_change(
 ) -> Command:
     """One change, as far as it can be checked without its schedule. Raises Refused."""
     values = document.values
-    problems = _envelope_problems(values)
+    problems = _envelope_problems(values, operation)
     patch = b""
     if operation == "update":
         patch = _patch(document)
@@ -73,7 +74,7 @@ def decide_change(
     )
 
 
-def _envelope_problems(values: dict[str, Any]) -> list[Problem]:
+def _envelope_problems(values: dict[str, Any], operation: str) -> list[Problem]:
     problems = []
     reason = "is missing; name the schedule" if values.get("id") is None else id_problem(values["id"])
     if reason is not None:
@@ -83,8 +84,12 @@ def _envelope_problems(values: dict[str, Any]) -> list[Problem]:
         problems.append(Problem("if_revision", "must be a revision, a whole number from 1"))
     if (group := values.get("group")) is not None:
         read_text("group", group, problems, GROUP_CHARS_MAX)
-    if values.get("force") not in (None, "next"):
-        problems.append(Problem("force", 'must be "next": the change then applies to the run after the one in flight'))
+    force = values.get("force")
+    if force is not None and operation != "update":
+        problems.append(Problem("force", f"says how an update meets an open run; leave it out of a {operation}"))
+    elif force is not None and force not in FORCES:
+        reason = 'must be "next", for the runs after the one under way, or "now", which gives up what is under way'
+        problems.append(Problem("force", reason))
     return problems
 
 

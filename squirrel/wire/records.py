@@ -49,7 +49,7 @@ class Command(Struct, gc=False, array_like=True, frozen=True):
     reply: bool = False  # a gateway waits for the outcome
     park: bool = False  # wait for the create when the id is unknown
     if_revision: int | None = None
-    force: str = ""  # "next": apply to the next run although one is in flight
+    force: str = ""  # "next": apply to the next run although one is in flight; "now": and give that one up
     patch: bytes = b""  # retime: the public JSON of the change
     actor: str = ""
     child: str = ""  # subscribe, release: the other schedule

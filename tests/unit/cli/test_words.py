@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from base64 import b64encode
 from pathlib import Path
@@ -20,6 +22,7 @@ from squirrel.cli.schedule import Calling, Policies, Timing, interval_of, second
 from squirrel.client import Conflict, Invalid, NotFound, Unauthorised, Unreachable
 from squirrel.model.errors import SettingsError
 from squirrel.model.signing import parse_secrets, signatures
+from squirrel.wire.documents import TargetPolicy, parse_schedule
 
 
 @pytest.mark.parametrize(
@@ -74,6 +77,55 @@ def test_intervals(text: str, interval: str, value: int) -> None:
 )  # fmt: skip
 def test_rules(said: dict[str, Any], expected: dict[str, Any]) -> None:
     assert Timing(**said).document() == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        ({"guarantee": "at_most_once"}, {"guarantee": "at_most_once"}),
+        ({"keep_response": True}, {"keep_response": True}),
+        ({"flow": "mail", "rate": 10.0, "parallelism": 4}, {"flow": {"key": "mail", "rate_per_second": 10, "parallelism": 4}}),
+        (
+            {"retry": 5, "retry_deadline": "1d", "retry_on": ("5xx", "network"), "retry_if": "body.state == 'pending'"},
+            {"retry": {"max_retries": 5, "deadline_seconds": 86_400, "on": ["5xx", "network"], "if": "body.state == 'pending'"}},
+        ),
+    ],
+)  # fmt: skip
+def test_policies(said: dict[str, Any], expected: dict[str, Any]) -> None:
+    assert Policies(**said).document() == expected
+
+
+def test_a_condition_and_a_promise() -> None:
+    when = Timing(after=("a",), if_="parent.status == `200`").document()
+    assert when == {"after": [{"schedule": "a", "on": "success"}], "if": "parent.status == `200`"}
+    target = Calling(url="https://h.example/", completion="async", completion_timeout="2h").document()["target"]
+    assert (target["completion"], target["completion_timeout_seconds"]) == ("async", 7200)
+
+
+def test_the_flags_of_a_schedule_make_a_document_that_the_door_takes(capsys: pytest.CaptureFixture[str]) -> None:
+    words = (
+        "schedule follow.up --after a --if 'parent.status == `200`' --url https://h.example/ --completion async "
+        "--completion-timeout 2h --flow mail --rate 10 --parallelism 4 --retry 5 --retry-deadline 1d --retry-on 5xx "
+        "--retry-on network --guarantee at_least_once --keep-response"
+    )
+    _, bound, _ = build_app().parse_args(shlex.split(words), exit_on_error=False)
+    said = bound.arguments
+    body = {
+        "event": "follow.up",
+        "when": said["when"].document(),
+        **said["call"].document(),
+        **said["policies"].document(),
+    }
+    made = parse_schedule(
+        json.dumps(body).encode(),
+        now_ms=0,
+        new_id=lambda: "a1",
+        routes=lambda _: True,
+        policy=TargetPolicy(),
+        namespace="default",
+    )
+    assert made.spec.when.after[0].schedule == "a"
+    assert made.spec.flow is not None
 
 
 @pytest.mark.parametrize(

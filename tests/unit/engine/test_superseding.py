@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from msgspec.structs import replace
 
 from squirrel.model.retry import RetryPolicy
@@ -82,3 +83,24 @@ def test_runs_that_would_keep_too_much_are_said() -> None:
     assert len(world.executions) == 2
     refused = world.tell("update", "job", spec=changed(when=HOURLY, overlap="allow"), force="next")
     assert (refused.code, refused.field) == ("refused", "message")
+
+
+@pytest.mark.parametrize("force", ["", "next", "now"])
+def test_the_inbox_forces_as_the_gateway_does(force: str) -> None:
+    world = failed_once(when=HOURLY)
+    world.tell("retime", "job", patch=b'{"message": "new"}', force=force, reply=False)
+    world.run_until(T0 + 61_000)
+    retried = [each for each in world.executions if each.attempt == 2]
+    for each in retried:
+        world.answer(each)
+    world.run_until(T0 + 3_700_000)
+    first = world.executions[1 + len(retried)]
+    if not force:
+        assert [(each.code, each.field) for each in world.refusals] == [("too_late", "id")]  # type: ignore[attr-defined]
+        assert (len(retried), first.message) == (1, b'"old"')
+        return
+    assert world.refusals == []
+    assert len(retried) == (1 if force == "next" else 0)
+    assert all(each.message == b'"old"' for each in retried)
+    assert first.message == b'"new"'
+    assert world.completed("job")[0] == ("cancelled" if force == "now" else "succeeded")

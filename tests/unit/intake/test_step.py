@@ -96,6 +96,11 @@ def test_a_child_and_an_explicit_create() -> None:
     assert made.spec.when == When(after=(Parent("a"),), delay_seconds=2)
 
 
+@pytest.mark.parametrize("force", ["next", "now"])
+def test_an_update_may_be_forced_as_a_patch_is(force: str) -> None:
+    assert command({"op": "update", "id": "a", "force": force, "name": "n"}).force == force
+
+
 @pytest.mark.parametrize("operation", ["cancel", "pause", "resume", "trigger"])
 def test_changes_wait_for_their_create(operation: str) -> None:
     made = command({"op": operation, "id": "a", "namespace": "team-a", "if_revision": 3})
@@ -135,7 +140,8 @@ def test_an_update_carries_only_what_changes_byte_for_byte() -> None:
         ({"op": "cancel", "id": "a b"}, "invalid", "id", "letters"),
         ({"op": "cancel", "id": "a", "why": 1}, "invalid", "why", "no known field"),
         ({"op": "cancel", "id": "a", "if_revision": 0}, "invalid", "if_revision", "from 1"),
-        ({"op": "trigger", "id": "a", "force": "now"}, "invalid", "force", "next"),
+        ({"op": "trigger", "id": "a", "force": "now"}, "invalid", "force", "leave it out of a trigger"),
+        ({"op": "update", "id": "a", "name": "x", "force": "soon"}, "invalid", "force", '"next", for the runs after'),
         ({"op": "update", "id": "a"}, "invalid", "op", "nothing to change"),
         ({"op": "update", "id": "a", "when": {"at": "soon"}}, "invalid", "when.at", "RFC 3339"),
         ({"op": "update", "id": "a", "colour": 1}, "invalid", "colour", "no known field"),
