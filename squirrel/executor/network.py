@@ -61,6 +61,9 @@ class CallNetwork:
     async def token(self, key: str, fetch: Callable[[], Awaitable[tuple[str, float]]]) -> str:
         return await self._ways.tokens.of(key, fetch)
 
+    def forget_token(self, key: str) -> None:
+        self._ways.tokens.forget(key)
+
     async def request(
         self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes = b""
     ) -> Reply:

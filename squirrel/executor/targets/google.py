@@ -32,7 +32,11 @@ async def publish(config: PubsubConfig, attempt: Attempt, network: Network) -> R
     topic = f"projects/{quote(config.project, safe=':')}/topics/{quote(config.topic, safe='')}"
     body = orjson.dumps({"messages": [message]})
     url = f"{config.endpoint.rstrip('/')}/v1/{topic}:publish"
-    return expect_success(await network.request("POST", url, headers=headers, body=body))
+    reply = await network.request("POST", url, headers=headers, body=body)
+    if reply.status == 401 and config.service_account:
+        network.forget_token(token_key(config.service_account, scope=SCOPE))
+        raise CallFailed("status", "Pub/Sub refused the token (401); the next call fetches another", reply=reply)
+    return expect_success(reply)
 
 
 async def service_token(key_file: str, network: Network, *, scope: str = "", audience: str = "") -> str:
@@ -60,7 +64,12 @@ async def service_token(key_file: str, network: Network, *, scope: str = "", aud
         except (ValueError, KeyError, TypeError):
             raise CallFailed("protocol", "Google's answer holds no token") from None
 
-    return await network.token(f"google\0{scope}\0{audience}\0{key_file}", fetch)
+    return await network.token(token_key(key_file, scope=scope, audience=audience), fetch)
+
+
+def token_key(key_file: str, *, scope: str = "", audience: str = "") -> str:
+    """What a token is kept under."""
+    return f"google\0{scope}\0{audience}\0{key_file}"
 
 
 def _account(key_file: str) -> dict[str, Any]:

@@ -21,9 +21,9 @@ from msgspec.structs import replace
 
 from squirrel.executor.network import CallNetwork, Ways
 from squirrel.executor.secrets import Secrets, scrubbed
-from squirrel.executor.targets.google import service_token
+from squirrel.executor.targets.google import service_token, token_key
 from squirrel.executor.targets.http import HttpCaller
-from squirrel.model.call_security import ApiKey, Auth, Basic, Bearer, ClientCredentials, HttpSecurity, Tls
+from squirrel.model.call_security import ApiKey, Auth, Basic, Bearer, ClientCredentials, HttpSecurity, OidcToken, Tls
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Refused
 from squirrel.model.signing import KEYS_MAX, parse_secret
@@ -90,8 +90,8 @@ class SecuredHttp:
         if spent_ms:
             opened = replace(opened, timeout_ms=max(1, target.timeout_ms - spent_ms))
         outcome = await caller.call(replace(attempt, target=opened, signing_keys=keys))
-        if outcome.status == 401 and isinstance(security.auth, ClientCredentials):
-            self._ways.tokens.forget(self._token_key(security.auth, attempt.namespace))
+        if outcome.status == 401 and isinstance(security.auth, ClientCredentials | OidcToken):
+            self._ways.tokens.forget(self._token_key(security.auth, attempt.namespace, target.url))
         return scrubbed(replace(outcome, started_ms=started_ms), seen)
 
     async def _opened(
@@ -125,7 +125,9 @@ class SecuredHttp:
         token = await service_token(opened(auth.service_account), network, audience=auth.audience or url)
         return "authorization", f"Bearer {token}"
 
-    def _token_key(self, auth: ClientCredentials, namespace: str) -> str:
+    def _token_key(self, auth: ClientCredentials | OidcToken, namespace: str, url: str = "") -> str:
+        if isinstance(auth, OidcToken):
+            return token_key(self._secrets.text(auth.service_account, namespace), audience=auth.audience or url)
         secret = self._secrets.text(auth.client_secret, namespace)
         parts = ["oauth2", namespace, auth.token_url, auth.client_id, secret, auth.scope, auth.audience]
         return "\0".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -49,6 +50,11 @@ def read_config(
         stored[name] = sealed
         if not isinstance(value[name], str) or value[name] == "" or is_hidden(str(was.get(name) or "")):
             plain[name] = sealed
+    problems.extend(
+        Problem(f"{field}.{name}", "must not end with a line break")
+        for name in value.keys() & _patterned(cls)
+        if any(isinstance(each, str) and each.endswith("\n") for each in _each(value[name]))
+    )
     if len(problems) > count:
         return None
     try:
@@ -58,6 +64,18 @@ def read_config(
         problems.append(problem_of(field, error))
         return None
     return ReadConfig(stored, made)
+
+
+@lru_cache
+def _patterned(cls: type[msgspec.Struct]) -> frozenset[str]:
+    """Fields whose texts have a pattern: msgspec takes `$` as Python does, which also matches before a last line break."""
+    _, schemas = msgspec.json.schema_components([cls])
+    fields = schemas[cls.__name__]["properties"].items()
+    return frozenset(name for name, each in fields if "pattern" in each or "pattern" in each.get("items", {}))
+
+
+def _each(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def problem_of(field: str, error: msgspec.ValidationError) -> Problem:

@@ -76,6 +76,10 @@ class Network(Protocol):
         """What `fetch` gave for `key`, fetched once for all calls: (token, seconds it is good for). `key` may hold secrets."""
         ...
 
+    def forget_token(self, key: str) -> None:
+        """The target refused it: the next call fetches anew."""
+        ...
+
 
 Send = Callable[..., Awaitable[Reply]]  # (config, attempt, network)
 

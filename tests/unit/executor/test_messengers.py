@@ -9,16 +9,12 @@ from base64 import b64decode
 
 import orjson
 import pytest
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from squirrel.executor.conformance import standing_in
 from squirrel.testing import Line, Received, Target, answer
 from tests.unit.executor.conftest import RUN
+from tests.unit.executor.google import JSON, Google
 from tests.unit.executor.plugins import kit, plugin_attempt
-
-JSON = (("content-type", "application/json"),)
 
 
 @pytest.mark.parametrize(
@@ -159,39 +155,11 @@ async def test_what_redis_answers(said: bytes, error_type: str, retryable: bool)
     assert (outcome.state, outcome.error_type, outcome.retryable) == ("failed", error_type, retryable)
 
 
-class Google:
-    """The token endpoint and Pub/Sub in one, counting."""
-
-    def __init__(self, key: rsa.RSAPrivateKey) -> None:
-        self._public = key.public_key()
-        self.tokens = 0
-        self.claims: list[dict[str, object]] = []
-
-    async def __call__(self, line: Line, received: Received) -> bool:
-        if "/token" not in received.line:
-            return await answer(200, b'{"messageIds":["1"]}', JSON)(line, received)
-        self.tokens += 1
-        assertion = received.body.partition(b"assertion=")[2]
-        signed, _, signature = assertion.rpartition(b".")
-        self._public.verify(_base64(signature), signed, padding.PKCS1v15(), hashes.SHA256())
-        self.claims.append(orjson.loads(_base64(signed.partition(b".")[2])))
-        kind = "id_token" if "target_audience" in self.claims[-1] else "access_token"
-        return await answer(200, orjson.dumps({kind: f"token-{self.tokens}", "expires_in": 3600}), JSON)(line, received)
-
-
-def _base64(text: bytes) -> bytes:
-    return b64decode(text + b"=" * (-len(text) % 4), altchars=b"-_")
-
-
 async def test_pubsub_publishes_with_one_token_for_all() -> None:
-    key = rsa.generate_private_key(65537, 2048)
-    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-    google = Google(key)
+    google = Google()
     async with kit() as parts, Target(google) as target:
         base = target.url[:-5]
-        account = orjson.dumps(
-            {"client_email": "s@p.example", "private_key": pem, "token_uri": base + "/token"}
-        ).decode()
+        account = google.account(base)
         attempt = plugin_attempt("pubsub", project="p", topic="due", service_account=account, endpoint=base)
         outcomes = await asyncio.gather(*(parts.plugins.call(attempt) for _ in range(20)))
         assert {each.state for each in outcomes} == {"succeeded"}, outcomes[0]
@@ -205,6 +173,22 @@ async def test_pubsub_publishes_with_one_token_for_all() -> None:
     (message,) = orjson.loads(published[0].body)["messages"]
     assert b64decode(message["data"]) == b'{"subject":"Reminder"}'
     assert message["attributes"]["squirrel-run"] == RUN
+
+
+async def test_a_token_that_pubsub_refuses_is_fetched_anew_by_the_retry() -> None:
+    google = Google(answers=[401, 200])
+    async with kit() as parts, Target(google) as target:
+        base = target.url[:-5]
+        attempt = plugin_attempt(
+            "pubsub", project="p", topic="due", service_account=google.account(base), endpoint=base
+        )
+        refused = await parts.plugins.call(attempt)
+        assert (refused.state, refused.status, refused.retryable) == ("failed", 401, True)
+        assert (await parts.plugins.call(attempt)).state == "succeeded"
+    assert [each.header("authorization") for each in target.requests if "publish" in each.line] == [
+        "Bearer token-1",
+        "Bearer token-2",
+    ]
 
 
 async def test_apprise_goes_out_through_the_guard_only() -> None:

@@ -22,6 +22,7 @@ from squirrel.testing import Line, Received, Target, answer
 from squirrel.wire.secret_book import SealedValue, StoredSecret, encode_secret, secret_key, secret_place
 from squirrel.wire.secret_texts import NAMED, hide
 from tests.unit.executor.conftest import CERTIFICATES, RUN, attempt_at
+from tests.unit.executor.google import Google
 from tests.unit.executor.plugins import VAULT, Kit, kit
 
 CANARY = "canary-4711-secret"
@@ -174,6 +175,46 @@ async def test_a_token_endpoint_is_guarded_too() -> None:
         outcome = await parts.secured.call(attempt_at("http://1.1.1.1/", security=HttpSecurity(auth=auth)))
     assert (outcome.error_type, outcome.retryable) == ("refused_by_guard", False)
     assert "169" not in outcome.error_detail
+
+
+async def test_an_oidc_token_of_a_service_account_serves_all_calls_until_it_is_about_to_expire() -> None:
+    google = Google()
+    async with kit() as parts, Target(google) as tokens, Target(answer()) as target:
+        base, called = tokens.url[:-5], target.url
+        auth = OidcToken(sealed(google.account(base)))
+        attempt = attempt_at(target.url, security=HttpSecurity(auth=auth))
+        outcomes = await asyncio.gather(*(parts.secured.call(attempt) for _ in range(20)))
+        assert {each.state for each in outcomes} == {"succeeded"}, outcomes[0]
+        assert google.tokens == 1
+        other = HttpSecurity(auth=OidcToken(auth.service_account, "https://audience.example"))
+        await parts.secured.call(attempt_at(target.url, security=other))
+        parts.clock.seconds += 3571
+        await parts.secured.call(attempt)
+    first, second, _ = google.claims
+    now_s = parts.clock.wall_ms // 1000
+    assert first == {
+        "iss": "s@p.example",
+        "sub": "s@p.example",
+        "aud": base + "/token",
+        "iat": now_s,
+        "exp": now_s + 3600,
+        "target_audience": called,
+    }
+    assert second["target_audience"] == "https://audience.example"
+    sent = [each.header("authorization") for each in target.requests]
+    assert sent == ["Bearer token-1"] * 20 + ["Bearer token-2", "Bearer token-3"]
+    told = b"".join(msgspec.json.encode(each) for each in outcomes)
+    assert b"token-1" not in told
+    assert b"PRIVATE KEY" not in told
+
+
+async def test_an_oidc_token_that_the_target_refuses_is_fetched_anew_by_the_next_call() -> None:
+    google = Google()
+    async with kit() as parts, Target(google) as tokens, Target(answer(401)) as target:
+        auth = OidcToken(sealed(google.account(tokens.url[:-5])))
+        for _ in range(2):
+            assert (await parts.secured.call(attempt_at(target.url, security=HttpSecurity(auth=auth)))).status == 401
+    assert google.tokens == 2
 
 
 async def test_an_account_that_is_no_key_file_is_said_to_be_none() -> None:

@@ -233,3 +233,21 @@ async def test_a_routes_signing_secrets_sign_its_webhooks_and_are_stored_sealed(
         refused = await sealed.put(path, json={**body, "signing": wrong})
         assert refused.status_code == 422
         assert refused.json()["errors"][0]["field"].startswith("signing")
+
+
+@pytest.mark.parametrize(
+    ("target", "field"),
+    [
+        ({"type": "email", "host": "h", "from": "a@b.example\n", "to": ["c@d.example"]}, "target.from"),
+        ({"type": "email", "host": "h", "from": "a@b.example", "to": ["c@d.example\n"]}, "target.to"),
+        (
+            {"type": "email", "host": "h", "from": "a@b.example", "to": ["c@d.example"], "subject": "s\n"},
+            "target.subject",
+        ),
+        ({"url": "http://127.0.0.1/", "auth": {"type": "header", "name": "X-Key\n", "value": "v"}}, "target.auth.name"),
+    ],
+)
+async def test_no_line_break_ends_what_becomes_a_header(sealed: httpx.AsyncClient, target: Any, field: str) -> None:
+    answer = await sealed.post("/api/v1/schedules", json=schedule(target))
+    assert answer.status_code == 422, answer.text
+    assert [each["field"] for each in answer.json()["errors"]] == [field]
