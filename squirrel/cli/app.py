@@ -9,6 +9,7 @@ from cyclopts import App
 from squirrel.cli import (
     apply,
     audit,
+    breakers,
     changing,
     completion,
     definitions,
@@ -35,7 +36,7 @@ from squirrel.cli import (
 GROUPS = (
     *(dev, schedule, listing, workflow, overview, changing, repair, planning, definitions, routes, workflows),
     *(apply, transfer, live, listen),
-    *(plugin, audit, expectations, profiles, completion, services, topics, settings),
+    *(plugin, breakers, audit, expectations, profiles, completion, services, topics, settings),
 )
 
 

@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import subprocess
 import sys
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +18,7 @@ import pytest
 
 from squirrel.cli import plugin
 from squirrel.cli.plugin_index import IndexUnusable, pip_command, read_index, requirement_of
+from squirrel.cli.plugin_template import files_of
 
 ENTRY = {
     "name": "pager", "version": "1.0.0", "title": "Pager", "package": "squirrel-pager", "description": "pages people",
@@ -63,6 +71,9 @@ def test_an_index_is_searched(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     "change",
     [
         {"sha256": "A" * 64}, {"sha256": ""}, {"url": "http://example.com/x.whl"}, {"url": "https://e/x --pre"},
+        {"url": "../x.whl"}, {"url": "/x.whl"}, {"url": "file:///x.whl"}, {"url": "x.whl --pre"}, {"url": "x.tar.gz"},
+        {"url": "x.whl\n"}, {"version": "1\n"}, {"title": "a\n"},
+        {"url": "http://127.0.0.1.example.com/x.whl"}, {"url": "http://127.0.0.1@example.com/x.whl"},
         {"package": "a b"}, {"package": "-r"}, {"version": "1 --pre"}, {"name": "../x"}, {"title": "a\nb"}, {"extra": 1},
     ],
 )  # fmt: skip
@@ -89,3 +100,73 @@ def test_what_pip_gets_is_held_to_the_hash(
     assert "--require-hashes" in told
     assert "nothing was done" in told
     assert plugin.install("missing", index=str(tmp_path / "index.json")) == 1
+
+
+def wheel(folder: Path, name: str) -> str:
+    """A wheel of the package that `squirrel plugin new` makes; its SHA-256."""
+    info = f"squirrel_{name}-0.1.0.dist-info"
+    held = {
+        f"squirrel_{name}/__init__.py": files_of(name)[f"squirrel_{name}/__init__.py"],
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: squirrel-{name}\nVersion: 0.1.0\nRequires-Dist: squirrel\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/entry_points.txt": f"[squirrel.targets]\n{name} = squirrel_{name}:TYPE\n",
+        f"{info}/RECORD": "",
+    }
+    path = folder / f"squirrel_{name}-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as made:
+        for each, text in held.items():
+            made.writestr(each, text)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def run(site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """The command in a process whose pip installs into `site` and asks no registry."""
+    pip = {
+        "PIP_TARGET": str(site),
+        "PIP_NO_INDEX": "1",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        "PIP_CONFIG_FILE": os.devnull,
+    }
+    env = {**os.environ, **pip, "PYTHONPATH": str(site)}
+    return subprocess.run(
+        [sys.executable, "-m", "squirrel", *words], check=False, env=env, text=True, capture_output=True, timeout=120
+    )
+
+
+@pytest.mark.parametrize("hosted", ["in a folder", "on a server"])
+def test_a_plugin_is_found_installed_and_known(tmp_path: Path, hosted: str) -> None:
+    hosting, site = tmp_path / "hosting", tmp_path / "site"
+    hosting.mkdir()
+    file = "squirrel_beeper-0.1.0-py3-none-any.whl"
+    entry = {"name": "beeper", "version": "0.1.0", "title": "Beeper", "package": "squirrel-beeper", "url": file}
+    index(hosting, {**ENTRY, **entry, "sha256": wheel(hosting, "beeper")})
+    handler = partial(SimpleHTTPRequestHandler, directory=str(hosting))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        base = f"http://127.0.0.1:{server.server_port}" if hosted == "on a server" else str(hosting)
+        found = run(site, "plugin", "search", "beep", "--index", f"{base}/index.json")
+        assert "beeper  0.1.0  Beeper" in found.stdout, found.stderr
+        done = run(site, "plugin", "install", "beeper", "--index", f"{base}/index.json", "--yes")
+        assert done.returncode == 0, done.stderr
+        assert "start gateway, intake and executors again" in done.stdout
+        server.shutdown()
+    tested = run(site, "plugin", "test", "squirrel_beeper")
+    assert "all checks hold" in tested.stdout, tested.stdout + tested.stderr
+    asked = (
+        "from squirrel.wire.target_types.registry import installed_types as found; print(found().get('beeper').title)"
+    )
+    env = {**os.environ, "PYTHONPATH": str(site)}
+    known = subprocess.run(
+        [sys.executable, "-c", asked], check=False, env=env, text=True, capture_output=True, timeout=60
+    )
+    assert known.stdout == "Beeper\n", known.stderr
+
+
+def test_a_wheel_that_is_not_the_one_in_the_index_is_not_installed(tmp_path: Path) -> None:
+    wheel(tmp_path, "beeper")
+    entry = {"name": "beeper", "version": "0.1.0", "package": "squirrel-beeper", "sha256": "b" * 64}
+    place = index(tmp_path, {**ENTRY, **entry, "url": "squirrel_beeper-0.1.0-py3-none-any.whl"})
+    done = run(tmp_path / "site", "plugin", "install", "beeper", "--index", place, "--yes")
+    assert done.returncode != 0
+    assert "DO NOT MATCH" in done.stderr
+    assert not (tmp_path / "site").exists()
