@@ -16,6 +16,7 @@ OPEN_PATHS: Final = frozenset(
         "/healthz",
         "/readyz",
         "/openapi.json",
+        "/asyncapi.json",
         "/docs",
         "/docs/openapi.yml",
         "/swagger-ui",

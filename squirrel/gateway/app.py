@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
+from squirrel.gateway import asyncapi
 from squirrel.gateway.access import Access
 from squirrel.gateway.api_table import Handlers, operations_of
 from squirrel.gateway.audit_calls import AuditCalls
@@ -25,7 +26,7 @@ from squirrel.gateway.compat.table import foreign_routes, seed_of, unauthorized
 from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.definitions import Routes
 from squirrel.gateway.delivery_operations import delivery_operations
-from squirrel.gateway.deps import GatewayDeps
+from squirrel.gateway.deps import GatewayDeps, GatewaySettings
 from squirrel.gateway.docs_page import docs_page
 from squirrel.gateway.door import Door
 from squirrel.gateway.expectation_calls import ExpectationCalls
@@ -49,6 +50,7 @@ from squirrel.gateway.writes import Writes
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.public import raw_json
 from squirrel.wire.route_book import RouteBook
+from squirrel.wire.topics import Topics
 
 
 def create_app(deps: GatewayDeps) -> FastAPI:
@@ -98,7 +100,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
         redoc_url=None,
         lifespan=lifespan,
         redirect_slashes=False,
-        routes=[*routes_of([*operations, *_pages(operations, settings.version)]), *foreign_routes(deps, parts)],
+        routes=[*routes_of([*operations, *_pages(operations, settings)]), *foreign_routes(deps, parts)],
         exception_handlers={HTTPException: _framework_problem},
     )
     app.state.end_streams = planning.stream.end_all  # a stop waits for open answers, and a stream ends only when told
@@ -154,14 +156,23 @@ def _handlers(deps: GatewayDeps, parts: Parts, definitions: CommandLog, replays:
     )
 
 
-def _pages(operations: Sequence[Operation], version: str) -> list[Operation]:
-    """The document itself and the page that shows it."""
-    made: list[bytes] = []
+def _pages(operations: Sequence[Operation], settings: GatewaySettings) -> list[Operation]:
+    """The documents themselves and the page that shows the first."""
+
+    @cache
+    def http() -> bytes:
+        return raw_json(document_of(operations, settings.version))
+
+    @cache
+    def kafka() -> bytes:
+        prefix = settings.audit_topic.removesuffix(Topics().audit)
+        return raw_json(asyncapi.document_of(prefix, settings.version))
 
     async def openapi(_: Call) -> Response:
-        if not made:
-            made.append(raw_json(document_of(operations, version)))
-        return Response(made[0], media_type="application/json")
+        return Response(http(), media_type="application/json")
+
+    async def asyncapi_document(_: Call) -> Response:
+        return Response(kafka(), media_type="application/json")
 
     async def docs(_: Call) -> Response:
         headers = {"Content-Security-Policy": "default-src 'self' 'unsafe-inline'; frame-ancestors 'none'"}
@@ -175,6 +186,7 @@ def _pages(operations: Sequence[Operation], version: str) -> list[Operation]:
 
     return [
         page("/openapi.json", openapi),
+        page("/asyncapi.json", asyncapi_document),
         page("/docs", docs),
         page("/docs/openapi.yml", rrule_document),
         page("/swagger-ui", docs),

@@ -11,11 +11,12 @@ from squirrel.gateway.slot_walk import WALK_SECONDS_MAX, walk_slots
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Problem, Refused
 from squirrel.model.instants import format_instant
-from squirrel.recurrence import PRESETS, RuleError, compile_rule, explain, tzdata_version, warnings
+from squirrel.recurrence import PRESETS, RuleError, compile_rule, explain, last_slot_until, tzdata_version, warnings
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.documents import answer_json, check_calendars
 from squirrel.wire.documents.preview import Preview, parse_preview
 
+WARNED_AHEAD_MS: Final = 370 * 86_400_000  # every clock change of a zone falls in it
 _WAITS: Final = "runs follow other schedules' runs, not the clock, so their instants are not known beforehand"
 
 
@@ -43,7 +44,12 @@ class Previews:
         rule = compile_rule(when, created_ms=from_ms, calendars=calendars)
         count = asked.runs_max if when.max_runs is None else min(asked.runs_max, when.max_runs)
         walked = await walk_slots(rule, from_ms, None, count, self._clock)
-        said = warnings(when, from_ms, walked.slots, created_ms=from_ms, calendars=calendars)
+        slots = walked.slots
+        said = warnings(when, from_ms, slots, created_ms=from_ms, calendars=calendars)
+        if not said and slots and walked.complete and len(slots) != when.max_runs:
+            # Nothing happens to the runs that are shown; it may to those of the coming year.
+            last_ms = last_slot_until(rule, slots[-1], from_ms + WARNED_AHEAD_MS) or slots[-1]
+            said = warnings(when, from_ms, [*slots, last_ms], created_ms=from_ms, calendars=calendars)
         if when.after or when.on_event is not None:
             said.append(_WAITS)
         elif not walked.slots:

@@ -212,6 +212,10 @@ def _number(text: str, unit: _Unit) -> int:
     shown = text[:_SHOWN_CHARS_MAX]
     if text == "?":
         _refuse(f"{unit.name}: '?' stands for a day only", "Write '*'")
+    if text[:1] == "H" and not text[1:2].isalpha():
+        _refuse(
+            f"{unit.name}: H is not read", f"Write {unit.low} to {unit.high}, and spread_seconds for an offset by id"
+        )
     if text[:3] in unit.names:
         _refuse(f"{unit.name}: {shown!r} is not a name", f"Write {text[:3]!r}")
     fix = f"Write {unit.low} to {unit.high}" + (f" or {', '.join(unit.names)}" if unit.names else "")

@@ -148,4 +148,7 @@ def _zone_of(name: str, parameters: dict[str, str], is_utc: bool) -> Zone | None
         return zone_named(UTC_ZONE, FIELD) if is_utc else None
     if is_utc:
         refuse(name, "a value in UTC cannot have a TZID", "Drop the Z or the TZID")
-    return zone_named(parameters["TZID"].removeprefix("/"), FIELD)
+    try:
+        return zone_named(parameters["TZID"].removeprefix("/"), FIELD)
+    except RuleError as error:
+        refuse(name, f"TZID {error.reason}", error.fix)

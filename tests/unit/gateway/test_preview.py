@@ -55,6 +55,22 @@ async def test_clock_changes_are_told(api: httpx.AsyncClient) -> None:
     assert any("2027-03-14" in each for each in shown["warnings"])
 
 
+@pytest.mark.parametrize(
+    ("when", "days"),
+    [
+        ({"cron": "30 2 * * *", "timezone": "America/New_York"}, ["2027-03-14"]),  # weeks beyond the runs shown
+        ({"cron": "30 1 * * *", "timezone": "America/New_York", "end": "2027-06-01T00:00:00Z"}, []),
+        ({"rrule": "DTSTART:20270202T023000\nRRULE:FREQ=DAILY;COUNT=12", "timezone": "America/New_York"}, []),
+        ({"cron": "30 2 * * *", "timezone": "America/New_York", "max_runs": 3}, []),
+        ({"cron": "30 2 29 2 *", "timezone": "America/New_York"}, []),
+    ],
+)
+async def test_clock_changes_of_the_coming_year_are_told(api: httpx.AsyncClient, when: Any, days: list[str]) -> None:
+    shown = await preview(api, when, count=3)
+    assert len(shown["warnings"]) == len(days)
+    assert all(day in each for day, each in zip(days, shown["warnings"], strict=True))
+
+
 async def test_a_rule_that_is_over_answers(api: httpx.AsyncClient) -> None:
     shown = await preview(api, {"rrule": "DTSTART:20200101T000000Z\nRRULE:FREQ=DAILY;COUNT=3"}, count=1000)
     assert shown["runs"] == []

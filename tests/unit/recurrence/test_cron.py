@@ -102,3 +102,9 @@ def test_there_are_thirty_presets_that_compile_and_explain_themselves() -> None:
     for preset in PRESETS:
         compile_rule(When(cron=preset.expression), created_ms=0)
         assert explain(When(cron=preset.expression)).endswith("UTC")
+
+
+@pytest.mark.parametrize("field", ["H", "H/15", "H(0-29)", "h"])
+def test_h_is_refused_with_what_spreads_instead(field: str) -> None:
+    with pytest.raises(RuleError, match=r"minute: H is not read. .*spread_seconds"):
+        compile_rule(When(cron=f"{field} * * * *"), created_ms=0)

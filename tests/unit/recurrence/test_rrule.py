@@ -222,9 +222,11 @@ def test_refusal_names_the_part_in_bounded_time(rule: str, part: str) -> None:
     assert time.process_time() - begun < 0.5
 
 
-def test_an_unknown_zone_in_the_rule_is_refused() -> None:
-    with pytest.raises(RuleError, match="America/New_York"):
+def test_an_unknown_zone_in_the_rule_is_refused_by_its_part() -> None:
+    with pytest.raises(RuleError, match=r"DTSTART: TZID 'EST' .*America/New_York"):
         compile_rule(When(rrule="DTSTART;TZID=EST:20270101T000000\nRRULE:FREQ=DAILY"), created_ms=0)
+    with pytest.raises(RuleError, match="EXDATE: TZID 'Nowhere/X' "):
+        compile_rule(When(rrule="RRULE:FREQ=DAILY\nEXDATE;TZID=Nowhere/X:20270101T000000"), created_ms=0)
 
 
 @pytest.mark.parametrize(
