@@ -29,12 +29,13 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
     """
     out: list[Change] = []
     for key, value in dict(records).items():
-        if key.startswith(b"S"):
-            held = old.get(key)
+        kind = key[:1]
+        if kind == b"S":
+            held = old.get(key) if old else None
             before = _NONE if held is None else derived_keys(decode_row_head(held))
             after = _NONE if value is None else derived_keys(decode_row_head(value))
             out.append(Change(key, value, before, after))
-        elif key.startswith(b"W"):
+        elif kind == b"W":
             if value is not None:
                 value.decode()  # what a child waits for is text
             out.append(Change(key, value, _NONE, _NONE))
@@ -43,4 +44,4 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
 
 def row_keys(records: Iterable[tuple[bytes, bytes | None]]) -> list[bytes]:
     """The distinct S keys among records, in order: what must be looked up before `changes_of`."""
-    return list(dict.fromkeys(key for key, _ in records if key.startswith(b"S")))
+    return list(dict.fromkeys([key for key, _ in records if key[:1] == b"S"]))

@@ -29,6 +29,7 @@ MARKER_KEY: Final = b"M"
 TAKEN_KEY: Final = b"E"
 TIMELINE_PREFIX: Final = b"D"
 _DUE: Final = Struct(">Q").pack
+_TIMED: Final = Struct(">cQ").pack
 _DUE_OF: Final = Struct(">Q").unpack_from
 _INVERTED_MAX: Final = 2**63 - 1
 
@@ -67,7 +68,7 @@ def w_child(key: bytes) -> str:
 
 def d_key(due_ms: int, namespace: str, schedule_id: str) -> bytes:
     """Where the timeline holds a schedule. An instant before 1970 stands at 0: it is due all the same."""
-    return b"D" + _DUE(due_ms if due_ms > 0 else 0) + s_prefix(namespace)[1:] + schedule_id.encode()
+    return _TIMED(b"D", due_ms if due_ms > 0 else 0) + s_prefix(namespace)[1:] + schedule_id.encode()
 
 
 def d_start(due_ms: int) -> bytes:
@@ -94,9 +95,10 @@ def x_prefix(namespace: str, kind: bytes, value: str) -> bytes:
 
 
 @lru_cache(maxsize=8192)
-def _prefixes_of_all(namespace: str, state: State, event: str) -> tuple[bytes, bytes]:
-    """The two lists that every row is in; one look-up for both."""
-    return x_prefix(namespace, STATE_KIND, state), x_prefix(namespace, EVENT_KIND, event)
+def _prefixes_of_all(namespace: str, state: State, event: str) -> tuple[bytes, bytes, bytes]:
+    """What is before the id on the timeline, and the two lists that every row is in; one look-up for all."""
+    on_timeline = s_prefix(namespace)[1:]
+    return on_timeline, x_prefix(namespace, STATE_KIND, state), x_prefix(namespace, EVENT_KIND, event)
 
 
 def x_after(prefix: bytes, created_ms: int, schedule_id: str) -> bytes:
@@ -133,19 +135,15 @@ def derived_keys(head: RowHead | Row) -> list[bytes]:
 def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
     """The keys this row had when it was of that shape. One that only holds parked changes (UNKNOWN) is in no list."""
     wake_ms, state, event, tags, runs = shape
-    namespace = head.namespace
+    on_timeline, by_state, by_event = _prefixes_of_all(head.namespace, state, event)
     schedule_id = head.id.encode()
-    keys = []
-    if wake_ms is not None:
-        keys.append(d_key(wake_ms, namespace, head.id))
+    timed = [] if wake_ms is None else [_TIMED(b"D", wake_ms if wake_ms > 0 else 0) + on_timeline + schedule_id]
     if state is State.UNKNOWN:
-        return keys
+        return timed
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
-    by_state, by_event = _prefixes_of_all(namespace, state, event)
-    keys.append(by_state + entry)
-    keys.append(by_event + entry)
+    keys = [*timed, by_state + entry, by_event + entry]
     if tags:
-        keys.extend([x_prefix(namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
+        keys.extend([x_prefix(head.namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
     if runs:
         keys.extend([run_key(head, run) for run in runs])
     return keys
@@ -165,7 +163,10 @@ def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
             new.append(d_key(row.wake_ms, row.namespace, row.id))
         if old == new:  # two instants before 1970 stand at the same place
             old, new = [], []
-    if runs or row.runs:
+    if not runs:
+        if row.runs:
+            new += [run_key(row, run.id) for run in row.runs]
+    else:
         open_now = [run.id for run in row.runs]
         old += [run_key(row, run) for run in runs if run not in open_now]
         new += [run_key(row, run) for run in open_now if run not in runs]
@@ -174,7 +175,8 @@ def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
 
 def run_key(head: RowHead | Row, run: str) -> bytes:
     """Where an open run is found by its id. Not cached: a run id is used once."""
-    return run_prefix(head.namespace) + run.encode() + b"\0" + _DUE(_INVERTED_MAX - head.created_ms) + head.id.encode()
+    entry = _DUE(_INVERTED_MAX - head.created_ms)
+    return b"%b%b\0%b%b" % (run_prefix(head.namespace), run.encode(), entry, head.id.encode())
 
 
 @lru_cache(maxsize=1024)

@@ -317,17 +317,19 @@ class _Step:
         self._seen: bytearray | None = bytearray(SEEN_SLOTS) if fresh else None
 
     def changes(self, records: Sequence[tuple[bytes, bytes | None]]) -> list[Change]:
-        keys = row_keys(records)
-        if self._seen is not None:
-            keys = self._seen_before(keys, self._seen)
+        keys = row_keys(records) if self._seen is None else self._seen_before(records, self._seen)
+        if not keys:
+            return changes_of(records, {})
         values = self._store.get_many(self._partition, keys)
         return changes_of(records, dict(zip(keys, values, strict=True)))
 
     @staticmethod
-    def _seen_before(keys: list[bytes], seen: bytearray) -> list[bytes]:
+    def _seen_before(records: Sequence[tuple[bytes, bytes | None]], seen: bytearray) -> list[bytes]:
         again = []
         mask = SEEN_SLOTS - 1
-        for key in keys:
+        for key, _ in records:
+            if key[:1] != b"S":
+                continue
             slot = hash(key) & mask
             if seen[slot]:
                 again.append(key)
