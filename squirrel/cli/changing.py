@@ -43,11 +43,13 @@ def resume(schedule_id: str, /, *, reach: Reach = HERE) -> int:
 def cancel(schedule_id: str, /, *, reach: Reach = HERE) -> int:
     """Cancel a schedule; exit 4 with the run's state when it was faster."""
     with reach.client() as client:
-        client.delete(schedule_id)
-    if reach.is_for_people:
-        done(f"{schedule_id} cancelled: nothing of it will be called any more")
+        answer = client.call("DELETE", path_of(schedule_id)) or {"id": schedule_id, "state": "cancelled"}
+    if not reach.is_for_people:
+        reach.show(answer)
+    elif "run" in answer:
+        done(f"{schedule_id} cancelled: {answer['run']['id']} is still under way, and its call is the last")
     else:
-        reach.show({"id": schedule_id, "state": "cancelled"})
+        done(f"{schedule_id} cancelled: nothing of it will be called any more")
     return 0
 
 

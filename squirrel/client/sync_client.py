@@ -104,7 +104,8 @@ class Client(RepairCalls, WorkflowCalls):
         return self._one(Schedule, calls.change("PATCH", schedule_id, changes, if_match, force))
 
     def delete(self, schedule_id: str, *, if_match: int | None = None) -> None:
-        """Cancel. Returning means that nothing of it will be called any more; Conflict carries the run that was faster."""
+        """Cancel. Returning means that no new call begins, but for a run of a rule that had been emitted and is not over within
+        a second; Conflict carries the run of a one-shot that was faster."""
         self._run(calls.nothing(calls.delete(schedule_id, if_match), self._patience))
 
     def pause(self, schedule_id: str) -> Schedule:

@@ -16,6 +16,7 @@ from squirrel.gateway.schedules import FORCES, LISTED_STATES, TEXT_CHARS_MAX, Sc
 from squirrel.gateway.schemas import choice, optional_text
 from squirrel.gateway.status import Status
 from squirrel.model.limits import EVENT_CHARS_MAX, TAG_CHARS_MAX
+from squirrel.stores.history import SCAN_LOADED_RUNS_MAX
 
 API: Final = "/api/v1"
 
@@ -138,7 +139,8 @@ def _changing(schedules: Schedules) -> list[Operation]:
         ),
         Operation(
             method="DELETE", path=path, handler=schedules.delete, tag="schedules", summary="Cancel a schedule",
-            description="204 when nothing of it will be called any more; 409 with the run when it already fired.",
+            description="204 when nothing of it will be called any more; 409 with the run when it already fired. Of a rule that "
+            "was cancelled while a run was on its way: 204 when that is over within a second, else 202 with this last run.",
             headers=_CHANGE, responses={202: _ACCEPTED, 204: _NOTHING, 409: {}, 412: {}},
         ),
         verb("pause", schedules.pause, "Pause a schedule", _CHANGED),
@@ -159,7 +161,8 @@ def _runs(runs: Runs) -> list[Operation]:
         Operation(
             method="GET", path=f"{API}/runs", handler=runs.all, tag="runs", summary="Runs of all schedules, newest first",
             description="Every part that is given must hold. Runs that no attempt has finished yet are shown for the newest "
-            "live schedules. A page may be empty although more follow: only `next_cursor` null ends the list.",
+            f"live schedules. For `host`, `status`, `tag` and `q` a page looks into {SCAN_LOADED_RUNS_MAX} runs at most, so it "
+            "may be empty although more follow: only `next_cursor` null ends the list.",
             query={**RUN_QUERY, **PAGE},
             responses={200: _json("RunPage", "a page")},
         ),

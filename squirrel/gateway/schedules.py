@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from squirrel.gateway.actor import named_actor
 from squirrel.gateway.call import Call
+from squirrel.gateway.cancelling import last_calls
 from squirrel.gateway.crowding import Crowding
 from squirrel.gateway.deps import GatewaySettings
 from squirrel.gateway.idempotency import IdempotencyKeys, key_reused
@@ -35,7 +36,7 @@ from squirrel.wire.documents import (
     render_schedule,
 )
 from squirrel.wire.documents.flow import at_home
-from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, ListRows
+from squirrel.wire.owner_link import CONFLICT, STALE_REVISION, Decided, ListRows
 from squirrel.wire.records import Command, Op
 from squirrel.wire.route_book import RouteBook
 from squirrel.wire.template_book import TemplateBook
@@ -176,8 +177,9 @@ class Schedules:
         raise AssertionError("the last attempt returns")
 
     async def delete(self, call: Call) -> Response:
-        """DELETE /schedules/{id}."""
-        return await self._verb(call, "cancel")
+        """DELETE /schedules/{id}: 204 when nothing of it is called any more, 202 with a run that is still on its way."""
+        decided = await self._decided(call, "cancel")
+        return await last_calls(self._parts.lookups, decided) or answer(call.schedule_id, decided)
 
     async def pause(self, call: Call) -> Response:
         """POST /schedules/{id}:pause."""
@@ -192,15 +194,18 @@ class Schedules:
         return await self._verb(call, "trigger")
 
     async def _verb(self, call: Call, op: Op) -> Response:
-        """A change without content, sent to where the schedule lives; to its id's own partition when nobody says where."""
+        """A change without content."""
+        return answer(call.schedule_id, await self._decided(call, op))
+
+    async def _decided(self, call: Call, op: Op) -> Decided | None:
+        """It is sent to where the schedule lives; to its id's own partition when nobody says where."""
         parts, schedule_id = self._parts, call.schedule_id
         command = msgspec.structs.replace(self._command(call, op, parts.clock.now_ms()), if_revision=call.if_revision)
         try:
             partition = (await parts.lookups.get(call.namespace, schedule_id)).partition
         except Unavailable:
             partition = parts.lookups.home(call.namespace, schedule_id)
-        decided = await parts.writes.send(Order(command, partition), wait=not call.respond_async)
-        return answer(schedule_id, decided)
+        return await parts.writes.send(Order(command, partition), wait=not call.respond_async)
 
     def _order(self, call: Call, op: Op, located: Located, now_ms: int) -> Order:
         return Order(self._command(call, op, now_ms), located.partition)

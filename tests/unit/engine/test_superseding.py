@@ -104,3 +104,16 @@ def test_the_inbox_forces_as_the_gateway_does(force: str) -> None:
     assert all(each.message == b'"old"' for each in retried)
     assert first.message == b'"new"'
     assert world.completed("job")[0] == ("cancelled" if force == "now" else "succeeded")
+
+
+def test_the_call_in_flight_of_a_cancelled_rule_is_its_last() -> None:
+    world = World()
+    world.create("job", retry=POLICY, when=HOURLY)
+    world.run_until(T0 + 1000)
+    decided = world.tell("cancel", "job")
+    assert decided.code == "cancelled"
+    assert world.tell("cancel", "job").code == "cancelled", "asked again it says the same, and the run is still open"
+    world.answer(world.executions[0], 500)
+    world.run_until(T0 + 8_000_000)
+    assert [each.attempt for each in world.executions] == [1]
+    assert len(world.completed("job")) == 2  # the run, and the slot that was planned

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import httpx
@@ -134,6 +135,19 @@ async def test_pause_resume_trigger_delete(api: httpx.AsyncClient) -> None:
     assert (await api.delete("/api/v1/schedules/b")).status_code == 204
     assert (await api.delete("/api/v1/schedules/b")).status_code == 204
     assert (await api.get("/api/v1/schedules/b")).json()["state"] == "cancelled"
+
+
+async def test_a_cancel_waits_for_a_run_that_is_on_its_way_or_names_it(api: httpx.AsyncClient, world: World) -> None:
+    await create(api, id="rule", when={"every": {"interval": "hour", "value": 1}})
+    run = (await api.post("/api/v1/schedules/rule:trigger")).json()["id"]
+    late = await api.delete("/api/v1/schedules/rule")
+    assert (late.status_code, late.headers["location"]) == (202, "/api/v1/schedules/rule")
+    assert (late.json()["run"]["id"], late.json()["state"]) == (run, "cancelled")
+    assert run in late.json()["warnings"][0]
+    asked = asyncio.create_task(api.delete("/api/v1/schedules/rule"))
+    await world.caught_up()
+    assert await world.finish() == run
+    assert (await asked).status_code == 204, "it was over while the cancel was answered"
 
 
 async def test_respond_async(api: httpx.AsyncClient) -> None:
