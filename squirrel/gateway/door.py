@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from squirrel.gateway.access import Access, takes_token
 from squirrel.gateway.audit_notes import NOTES, OPERATION, Notes
 from squirrel.gateway.audit_trail import AuditTrail
+from squirrel.gateway.large_body import LOOKED_AT_BYTES_MAX, largest_part
 from squirrel.gateway.limits import (
     BODIES_BYTES_MAX,
     DRAIN_BYTES_MAX,
@@ -133,8 +134,9 @@ async def _read(receive: Receive, limit: int) -> bytes:
     if message["type"] == "http.request" and not message.get("more_body", False):
         body: bytes = message.get("body", b"")
         if len(body) > limit:
-            raise _too_large(limit, len(body))
+            raise _too_large(limit, len(body), beginning=body)
         return body
+    beginning = b""
     parts: list[bytes] = []
     size = 0
     while True:
@@ -142,22 +144,26 @@ async def _read(receive: Receive, limit: int) -> bytes:
             raise Answered("bad_request", "the connection closed before the body was complete", headers=_CLOSE)
         part = message.get("body", b"")
         size += len(part)
-        if size > DRAIN_BYTES_MAX:
-            raise _too_large(limit, size, _CLOSE)
         if size <= limit:
             parts.append(part)
-        else:
+        elif not beginning:
+            beginning = b"".join([*parts, part[:LOOKED_AT_BYTES_MAX]])[:LOOKED_AT_BYTES_MAX]
             parts.clear()
+        if size > DRAIN_BYTES_MAX:
+            raise _too_large(limit, size, _CLOSE, beginning)
         if not message.get("more_body", False):
             break
         message = await receive()
     if size > limit:
-        raise _too_large(limit, size)
+        raise _too_large(limit, size, beginning=beginning)
     return b"".join(parts)
 
 
-def _too_large(limit: int, size: int, headers: dict[str, str] | None = None) -> Answered:
-    return Answered("too_large", f"the body has {size} bytes, the limit is {limit}; send less at once", headers=headers)
+def _too_large(limit: int, size: int, headers: dict[str, str] | None = None, beginning: bytes = b"") -> Answered:
+    errors = largest_part(beginning)
+    more = "".join(f"; {each.field}: {each.reason}" for each in errors)
+    detail = f"the body has {size} bytes, the limit is {limit}; send less at once{more}"
+    return Answered("too_large", detail, errors=errors, headers=headers)
 
 
 def _busy(reason: str) -> Answered:

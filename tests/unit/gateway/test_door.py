@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import pytest
@@ -35,6 +37,33 @@ async def test_sizes(api: httpx.AsyncClient) -> None:
         assert (await api.post(path, content=b" " * limit)).status_code == 400
     message = await api.post("/api/v1/schedules", json=one_shot(message="x" * PAYLOAD_BYTES_MAX))
     assert (message.status_code, message.json()["errors"][0]["field"]) == (413, "message")
+
+
+@pytest.mark.parametrize(
+    ("document", "field", "words"),
+    [
+        ({"event": "e", "when": {"rrule": "FREQ=DAILY;BYSETPOS=" + "1," * 1_000_000}}, "rrule", "BYSETPOS takes most"),
+        ({"when": {"rrule": "RRULE:FREQ=DAILY\nEXDATE:" + "20270101T000000Z," * 70_000}}, "rrule", "EXDATE takes most"),
+        ({"ical": "BEGIN:VCALENDAR\n" + "X-A:b\n" * 1_700_000}, "ical", "coming years"),
+        ({"event": "e", "message": "x" * 2_000_000}, "message", "send a reference"),
+        ({"message": {f"k{n}": n for n in range(200_000)}}, None, "send less at once"),
+        ([1] * 600_000, None, "send less at once"),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+async def test_what_takes_the_room_is_named(
+    api: httpx.AsyncClient, document: Any, field: str | None, words: str, whole: bool
+) -> None:
+    body = json.dumps(document).encode()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 65_536):
+            yield body[start : start + 65_536]
+
+    answer = await api.post("/api/v1/schedules", content=body if whole else pieces())
+    assert answer.status_code == 413
+    assert words in answer.json()["detail"]
+    assert [each["field"] for each in answer.json().get("errors", ())] == ([] if field is None else [field])
 
 
 async def test_a_body_in_pieces_is_counted(api: httpx.AsyncClient) -> None:
