@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+import tracemalloc
 from collections.abc import Callable
 
 import pytest
@@ -73,6 +74,23 @@ async def test_hostile_target_ends_and_is_dropped(caller: HttpCaller, name: str)
     assert len(outcome.body) <= RESPONSE_BYTES_KEPT_MAX
     assert "127.0.0" not in outcome.error_detail
     assert bool(outcome.error_detail) is (error_type is not None)
+
+
+async def test_bombs_take_little_memory(caller: HttpCaller) -> None:
+    """Twenty of the largest at once: what is kept of an answer bounds what is held, not what the target sends."""
+    bombs = ["endless body", "endless chunk", "100000 headers", "1 MB header", "endless trailers"]
+    targets = [await Target(CASES[name][0]).__aenter__() for name in bombs * 4]
+    await caller.call(attempt_at(targets[0].url))  # what is made once is made
+    tracemalloc.start()
+    try:
+        async with asyncio.timeout(20):
+            await asyncio.gather(*(caller.call(attempt_at(each.url)) for each in targets))
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    for each in targets:
+        await each.__aexit__()
+    assert peak_bytes < 20 * 1024 * 1024
 
 
 async def test_target_that_does_not_read(caller: HttpCaller) -> None:

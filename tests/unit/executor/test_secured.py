@@ -96,6 +96,26 @@ async def test_own_keys_sign_and_while_one_is_rotated_both_do() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "message", ['{"b":1,"a":"\u00e4\u4f8b \U0001f43f","n":1.0}', "", '"\\u0000"', "[" + "0," * 50_000 + "0]"]
+)
+async def test_a_retry_has_the_same_id_and_body_and_a_time_and_signature_of_its_own(message: str) -> None:
+    async with kit() as parts, Target(answer(503)) as target:
+        for number in (1, 2):
+            security = HttpSecurity(signing=(sealed(NEW),))
+            attempt = attempt_at(target.url, security=security, timeout_ms=20_000)
+            await parts.secured.call(msgspec.structs.replace(attempt, number=number, message=message.encode()))
+            parts.clock.wall_ms += 60_000
+    first, second = target.requests
+    assert first.body == second.body == message.encode(), "signed as it stands, byte for byte"
+    assert first.header("webhook-id") == second.header("webhook-id") == RUN
+    assert int(second.header("webhook-timestamp") or 0) - int(first.header("webhook-timestamp") or 0) == 60
+    assert first.header("webhook-signature") != second.header("webhook-signature")
+    for request in (first, second):
+        at = _moment(int(request.header("webhook-timestamp") or 0))
+        assert request.header("webhook-signature") == Webhook(NEW).sign(RUN, at, message)
+
+
 def _moment(seconds: int) -> Any:
     import datetime as dt
 
