@@ -22,7 +22,7 @@ def http_target(
     policy: TargetPolicy, fields: Mapping[str, tuple[str, Any]], before: Target | None = None, **seed: Any
 ) -> HttpTarget:
     """A webhook out of (the seed's field name, value) by our own names; `seed` are HttpTarget's further fields; `before` is
-    what it replaces, whose secrets may come back.
+    what it replaces: its secrets may come back, and what no seed has words for (signing, credentials, promises) stays.
 
     Raises Refused with the seed's field names.
     """
@@ -30,7 +30,14 @@ def http_target(
     made = parse_target(dict(fields), "target", policy, problems, before)
     raise_all(problems)
     assert isinstance(made, HttpTarget), "no type was named, so it is http"
+    if isinstance(before, HttpTarget):
+        seed |= {"security": before.security, "completion_timeout_ms": before.completion_timeout_ms}
     return msgspec.structs.replace(made, **seed) if seed else made
+
+
+def changed(before: Spec | None, made: Spec, *names: str) -> Spec:
+    """`made` for a new schedule, else `before` with these fields of it: tags, flow and the like are not a seed's to drop."""
+    return made if before is None else msgspec.structs.replace(before, **{name: getattr(made, name) for name in names})
 
 
 def checked_size(field: str, value: bytes) -> bytes:

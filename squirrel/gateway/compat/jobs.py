@@ -10,7 +10,15 @@ import msgspec
 import orjson
 from starlette.responses import Response
 
-from squirrel.gateway.compat.calling import checked_size, dialect_fields, http_target, sized, spec_prose, spec_text
+from squirrel.gateway.compat.calling import (
+    changed,
+    checked_size,
+    dialect_fields,
+    http_target,
+    sized,
+    spec_prose,
+    spec_text,
+)
 from squirrel.gateway.compat.exchange import Declined, ForeignCall, Seed, json_answer, text_answer
 from squirrel.gateway.compat.inner import Inner, Who
 from squirrel.gateway.compat.job_view import job_document
@@ -75,7 +83,7 @@ class JobsApi:
         located = await self._find(call)
         body = read_job(_read(call), self._inner.now_ms())
         paused = body.values.get("status") == "inactive"
-        spec = self._spec(body, call.namespace)
+        spec = self._spec(body, call.namespace, located.row.spec)
         row = await self._inner.update(Who(call.namespace, _WHO), located, spec, paused=paused)
         return json_answer({"message": "Job updated successfully", "job": await self._job(row)})
 
@@ -127,7 +135,7 @@ class JobsApi:
         who = Who(call.namespace, _WHO)
         return await self._inner.update(who, located, spec, paused=status == "inactive")
 
-    def _spec(self, body: JobBody, namespace: str) -> Spec:
+    def _spec(self, body: JobBody, namespace: str, before: Spec | None = None) -> Spec:
         values = body.values
         fields = {
             "url": ("target", values["target"]),
@@ -139,19 +147,21 @@ class JobsApi:
             if name in values
         }
         shown |= {"payload": body.payload is not None}
+        policy = self._inner.parts.settings.targets.of(namespace)
         try:
             spec = Spec(
                 event=EVENT,
                 when=body.when,
                 message=checked_size("payload", clean_payload(body.payload or b"{}")),
-                target=http_target(self._inner.parts.settings.targets.of(namespace), fields),
+                target=http_target(policy, fields, None if before is None else before.target),
                 retry=self._retry,
                 name=spec_text("name", values["name"], NAME_CHARS_MAX),
                 description=spec_prose("description", values.get("description", "")),
                 dialect=DIALECT,
                 dialect_fields=orjson.dumps(shown | {"description": "description" in values}),
             )
-            return sized(_with_status(spec, values.get("status", "active"), self._inner.now_ms()))
+            made = changed(before, spec, "when", "message", "target", "name", "description", "dialect_fields")
+            return sized(_with_status(made, values.get("status", "active"), self._inner.now_ms()))
         except Refused as refused:
             if refused.code == "too_large":
                 raise

@@ -10,7 +10,7 @@ import msgspec
 import orjson
 from starlette.responses import Response
 
-from squirrel.gateway.compat.calling import checked_size, dialect_fields, http_target, sized
+from squirrel.gateway.compat.calling import changed, checked_size, dialect_fields, http_target, sized
 from squirrel.gateway.compat.exchange import Declined, ForeignCall, Seed, json_answer
 from squirrel.gateway.compat.inner import REVIVE, Inner, Who
 from squirrel.gateway.compat.process_usage import ProcessUsage
@@ -21,7 +21,7 @@ from squirrel.model.instants import format_instant
 from squirrel.model.limits import INSTANT_MS_MAX
 from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import LIVE, Row, RunState, Spec
-from squirrel.model.target import HttpTarget
+from squirrel.model.target import HttpTarget, Target
 from squirrel.model.when import When
 from squirrel.wire.documents.json_text import Document, NotJson
 
@@ -99,7 +99,7 @@ class RedisApi:
         if (values.get("ttl") or 0) > 0:
             fields["ttl"] = values["ttl"]
         data = document.raw("data") if values.get("data") is not None else spec.message
-        made = self._spec(fields, data, call.namespace)
+        made = self._spec(fields, data, call.namespace, spec)
         force = ""
         if any(run.state is RunState.RETRY_WAIT for run in located.row.runs):
             # The retry takes the new content; a second countdown would call twice.
@@ -136,23 +136,22 @@ class RedisApi:
             }
         )
 
-    def _spec(self, fields: dict[str, Any], data: bytes, namespace: str) -> Spec:
+    def _spec(self, fields: dict[str, Any], data: bytes, namespace: str, before: Spec | None = None) -> Spec:
         due_ms = self._inner.now_ms() + fields["ttl"] * 1000
         if due_ms > INSTANT_MS_MAX:
             raise _invalid("ttl reaches beyond the year 9999; send fewer seconds")
-        return sized(
-            Spec(
-                event=EVENT,
-                when=When(at_ms=due_ms),
-                message=checked_size("data", data),
-                target=self._target(fields["webhook"], namespace),
-                retry=self._retry,
-                dialect=DIALECT,
-                dialect_fields=orjson.dumps(fields),
-            )
+        made = Spec(
+            event=EVENT,
+            when=When(at_ms=due_ms),
+            message=checked_size("data", data),
+            target=self._target(fields["webhook"], namespace, None if before is None else before.target),
+            retry=self._retry,
+            dialect=DIALECT,
+            dialect_fields=orjson.dumps(fields),
         )
+        return sized(changed(before, made, "when", "message", "target", "dialect_fields"))
 
-    def _target(self, webhook: str, namespace: str) -> HttpTarget:
+    def _target(self, webhook: str, namespace: str, before: Target | None) -> HttpTarget:
         fields: dict[str, tuple[str, Any]] = {
             "url": ("webhook", webhook),
             "timeout_seconds": ("timeout", TIMEOUT_SECONDS),
@@ -161,7 +160,7 @@ class RedisApi:
             fields["headers"] = ("headers", {"Authorization": self._token})
         try:
             policy = self._inner.parts.settings.targets.of(namespace)
-            return http_target(policy, fields, success_below=201, retry_4xx=True)
+            return http_target(policy, fields, before, success_below=201, retry_4xx=True)
         except Refused as refused:
             raise _invalid(str(refused)) from None
 

@@ -6,10 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
 import orjson
 from starlette.responses import Response
 
-from squirrel.gateway.compat.calling import checked_size, dialect_fields, http_target, sized, spec_text
+from squirrel.gateway.compat.calling import changed, checked_size, dialect_fields, http_target, sized, spec_text
 from squirrel.gateway.compat.exchange import Declined, ForeignCall, Seed, json_answer, text_answer
 from squirrel.gateway.compat.inner import Inner, Who
 from squirrel.gateway.lookups import Located
@@ -86,7 +87,7 @@ class RRuleApi:
         sent = _typed(values, "Invalid JSON body for updates")
         sent.pop("created_at", None)
         fields = _stored(located.row.spec) | sent
-        made = self._spec(fields, call.namespace, located.row.spec.target)
+        made = self._spec(fields, call.namespace, located.row.spec)
         await self._inner.update(Who(call.namespace, _WHO), located, made)
         return json_answer({"message": "Schedule updated successfully."})
 
@@ -95,25 +96,24 @@ class RRuleApi:
         await self._inner.cancel(Who(call.namespace, _WHO), located)
         return json_answer({"message": "Schedule and associated events deleted."})
 
-    def _spec(self, fields: Mapping[str, Any], namespace: str, before: Target | None = None) -> Spec:
+    def _spec(self, fields: Mapping[str, Any], namespace: str, before: Spec | None = None) -> Spec:
         problem = _problem(fields, self._inner.now_ms())
         if problem is not None:
             raise _invalid(problem)
         try:
-            target = self._target(fields, namespace, before)
+            target = self._target(fields, namespace, None if before is None else before.target)
             fields = {**fields, "headers": dict(target.headers)}  # secrets in their stored form
-            return sized(
-                Spec(
-                    event=EVENT,
-                    when=When(rrule=fields["rrule"]),
-                    target=target,
-                    retry=self._retry,
-                    overlap="allow",  # each event is queued and called by itself
-                    name=spec_text("name", fields["name"], NAME_CHARS_MAX),
-                    dialect=DIALECT,
-                    dialect_fields=orjson.dumps({name: fields[name] for name in _FIELDS if fields.get(name)}),
-                )
+            made = Spec(
+                event=EVENT,
+                when=_when(fields["rrule"], before),
+                target=target,
+                retry=self._retry,
+                overlap="allow",  # each event is queued and called by itself
+                name=spec_text("name", fields["name"], NAME_CHARS_MAX),
+                dialect=DIALECT,
+                dialect_fields=orjson.dumps({name: fields[name] for name in _FIELDS if fields.get(name)}),
             )
+            return sized(changed(before, made, "when", "target", "name", "dialect_fields"))
         except Refused as refused:
             if refused.code == "too_large":
                 raise
@@ -136,6 +136,13 @@ def schedule_document(row: Row) -> dict[str, Any]:
     shown = {"id": row.id} | {name: fields[name] for name in _FIELDS[:4] if fields.get(name)}
     shown |= {name: fields[name] for name in ("headers", "body") if fields.get(name)}
     return shown | {"created_at": fields.get("created_at") or format_instant(row.created_ms)}
+
+
+def _when(rrule: str, before: Spec | None) -> When:
+    """What a native change has put around the rule stays around it."""
+    if before is None or before.when.rrule is None:
+        return When(rrule=rrule)
+    return msgspec.structs.replace(before.when, rrule=rrule)
 
 
 def _stored(spec: Spec) -> dict[str, Any]:

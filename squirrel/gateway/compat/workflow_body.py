@@ -32,6 +32,11 @@ WAITS: Final[Mapping[str, tuple[Strategy, int]]] = {
     "linear": ("linear", 5_000),
     "fixed": ("fixed", 30_000),
 }
+# Bounds, excluded days, spread and clock-change policy of a native schedule stay when its kind becomes cron.
+_OTHER_KINDS: Final[Mapping[str, Any]] = {
+    name: getattr(When(), name)
+    for name in ("at_ms", "in_seconds", "rrule", "every", "after", "on_event", "join", "delay_seconds", "condition")
+}
 _TEXTS: Final = (
     "id", "name", "description", "cron_expression", "timezone", "target_type", "target_url", "target_workflow_id",
     "target_method", "status", "overlap_policy", "retry_strategy", "owner", "team",
@@ -148,12 +153,13 @@ def _check_choices(values: Mapping[str, Any]) -> None:
 
 def _when(values: Mapping[str, Any], before: When, now_ms: int) -> When:
     zone = values["timezone"] or "UTC" if "timezone" in values else before.timezone or "UTC"
+    when = msgspec.structs.replace(before, timezone=zone)
     if "cron_expression" in values or before == When():
-        when = When(cron=values.get("cron_expression") or "", timezone=zone)
-    else:
-        when = msgspec.structs.replace(before, timezone=zone)
+        when = msgspec.structs.replace(when, **_OTHER_KINDS, cron=values.get("cron_expression") or "")
     try:
-        compile_rule(when, created_ms=now_ms)
+        compile_rule(
+            msgspec.structs.replace(when, exclude=()), created_ms=now_ms
+        )  # calendars were looked up when it was made
     except RuleError as error:
         if error.field == "when.timezone":
             raise Declined(400, f"Invalid timezone: {error.reason}") from None

@@ -219,3 +219,61 @@ async def test_every_line_of_the_document_is_served(api: httpx.AsyncClient) -> N
         path = line.path.replace("{id}", "x").replace("{key}", "x")
         answer = await api.request(line.method, path, json=line.example)
         assert answer.status_code in line.statuses, (line, answer.text)
+
+
+NATIVE: dict[str, Any] = {
+    "tags": ["kept"],
+    "metadata": {"team": "a"},
+    "target": {"timeout_seconds": 7, "signing": {"secrets": ["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]}},
+}
+
+
+@pytest.mark.parametrize(
+    ("create", "path", "method", "change"),
+    [
+        (("/schedule", TASK), "/schedule/{id}", "PATCH", {"ttl": 90}),
+        (("/jobs", JOB), "/jobs/{id}", "PUT", {**JOB, "interval_value": 2}),
+        (("/api/schedules", CRON), "/api/schedules/{id}", "PUT", {"target_url": "https://hooks.example.com/new"}),
+        (("/api/schedules", RULE), "/api/schedules/{id}", "PUT", {"name": "New"}),
+    ],
+)
+async def test_a_change_drops_nothing_that_this_api_has_no_words_for(
+    api: httpx.AsyncClient, create: tuple[str, dict[str, Any]], path: str, method: str, change: dict[str, Any]
+) -> None:
+    made = (await api.post(create[0], json=create[1])).json()
+    schedule_id = made.get("id") or made.get("data") or made["job"]["id"]
+    native = f"/api/v1/schedules/{schedule_id}"
+    assert (await api.patch(f"{native}?force=next", json=NATIVE)).status_code == 200
+    answer = await api.request(method, path.format(id=schedule_id), json=change)
+    assert answer.status_code == 200, answer.text
+    shown = (await api.get(native)).json()
+    assert (shown["tags"], shown["metadata"]) == (["kept"], {"team": "a"})
+    assert shown["target"]["signing"]["secrets"]
+
+
+@pytest.mark.parametrize(
+    "when", [{"cron": "0 9 * * *"}, {"rrule": "FREQ=DAILY"}, {"every": {"interval": "day", "value": 2}}]
+)
+async def test_another_cron_keeps_the_bounds_of_a_native_schedule(api: httpx.AsyncClient, when: dict[str, Any]) -> None:
+    assert (await api.put("/api/v1/calendars/office", json={"dates": ["2027-12-24"]})).status_code == 201
+    around = {
+        "timezone": "America/New_York", "end": "2028-01-01T00:00:00.000Z", "exclude": ["office"], "max_runs": 9,
+        "if_excluded": "next_business_day", "spread_seconds": 300, "dst": {"gap": "skip"},
+    }  # fmt: skip
+    target = {"type": "http", "url": "https://hooks.example.com/n"}
+    body = {"id": "n", "event": "e", "when": when | around, "target": target}
+    assert (await api.post("/api/v1/schedules", json=body)).status_code == 201
+    answer = await api.put("/api/schedules/n", json={"cron_expression": "0 10 * * *"})
+    assert answer.status_code == 200, answer.text
+    assert (await api.get("/api/v1/schedules/n")).json()["when"] == {"cron": "0 10 * * *", **around}
+    answer = await api.put("/api/schedules/n", json={"timezone": "Europe/Berlin"})
+    assert answer.status_code == 200, answer.text
+
+
+async def test_another_rrule_keeps_what_stands_around_it(api: httpx.AsyncClient) -> None:
+    schedule_id = (await api.post("/api/schedules", json=RULE)).json()["id"]
+    native = f"/api/v1/schedules/{schedule_id}"
+    when = {"timezone": "Asia/Tokyo", "max_runs": 3}
+    assert (await api.patch(f"{native}?force=next", json={"when": when})).status_code == 200
+    assert (await api.put(f"/api/schedules/{schedule_id}", json={"rrule": "FREQ=WEEKLY"})).status_code == 200
+    assert (await api.get(native)).json()["when"] == {"rrule": "FREQ=WEEKLY", **when}
