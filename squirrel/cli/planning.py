@@ -18,6 +18,7 @@ from squirrel.cli.schedule import seconds_of
 
 API: Final = "/api/v1"
 POLL_SECONDS: Final = 0.5
+SPIKE_CHARS: Final = 20  # of the busiest bucket
 
 
 @Parameter(name="*")
@@ -73,17 +74,20 @@ def _draw_upcoming(query: dict[str, Any], reach: Reach) -> None:
         {
             "from": each["start"],
             "runs": each["count"],
+            "share": spike(each["count"], busiest["count"]),
             "most_of": ", ".join(top["id"] for top in each["top"][:3]),
-            "": "busiest" if busiest and each["start"] == busiest["start"] else None,
         }
         for each in found["buckets"]
     ]
-    reach.show(
-        [{name: value for name, value in row.items() if name or value} for row in rows], ("from", "runs", "most_of")
-    )
+    reach.show(rows, ("from", "runs", "share", "most_of"))
     print(f"{found['total']} runs until {found['to']}" + (f", most from {busiest['start']}" if busiest else ""))
     for text in found.get("warnings", ()):
         warn(text)
+
+
+def spike(count: int, most: int) -> str:
+    """A bar as long as its share of the busiest bucket, never empty for what is not."""
+    return "█" * max(1, round(SPIKE_CHARS * count / most))
 
 
 def preview_resume(schedule_id: str, /, *, reach: Reach = HERE) -> int:

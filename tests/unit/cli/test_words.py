@@ -15,6 +15,7 @@ from squirrel.cli import exit_code
 from squirrel.cli.app import build_app
 from squirrel.cli.listen import described
 from squirrel.cli.listing import Filter, rule_of
+from squirrel.cli.planning import spike
 from squirrel.cli.printing import cell, table
 from squirrel.cli.profiles import Profile, Profiles, chosen, profiles_file, read_profiles, write_profiles
 from squirrel.cli.reach import flags_last
@@ -274,3 +275,7 @@ def test_the_tree_is_built_fast() -> None:
     began = time.process_time()
     build_app()
     assert time.process_time() - began < 0.5
+
+
+def test_the_busiest_bucket_has_the_longest_bar() -> None:
+    assert [len(spike(count, 1000)) for count in (1, 500, 1000)] == [1, 10, 20]
