@@ -42,7 +42,7 @@ def export(
     """Write schedules as NDJSON, ready for import. Secret headers are not shown by any server: they are named on stderr."""
     count = 0
     target = nullcontext(sys.stdout) if file == "-" else Path(file).open("w", encoding="utf-8")  # noqa: SIM115 - closed below
-    with target as out:
+    with target as out, Bar("schedules") as bar:
         for schedule in _every(reach, chosen.query()):
             document = sendable(schedule)
             if HIDDEN in json.dumps(document.get("target")):
@@ -51,6 +51,7 @@ def export(
                 )
             out.write(json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n")
             count += 1
+            bar.at(count)
     sys.stderr.write(f"{count} schedules exported\n")
     return 0
 
