@@ -92,6 +92,29 @@ async def test_replay(strict: httpx.AsyncClient) -> None:
     assert not await leaks(strict, lambda url: ("POST", f"/api/v1/runs/{run}:replay", {"target": {"url": url}}))
 
 
+async def test_replay_of_a_dead_letter(strict: httpx.AsyncClient) -> None:
+    run = "run_" + "0" * 32
+    assert not await leaks(strict, lambda url: ("POST", f"/api/v1/dead-letters/{run}:replay", {"target": {"url": url}}))
+
+
+async def test_steps_of_a_workflow(strict: httpx.AsyncClient) -> None:
+    def ask(url: str, **step: Any) -> tuple[str, str, Any]:
+        return "PUT", "/api/v1/workflows/w", {"steps": [{"id": "a", "target": {"url": GOOD}, **step}]}
+
+    assert not await leaks(strict, lambda url: ask(url, target={"url": url}))
+    assert not await leaks(strict, lambda url: ask(url, fallback=[{"url": url}]))
+    assert not await leaks(strict, lambda url: ask(url, compensate={"target": {"url": url}}))
+
+
+async def test_templates(strict: httpx.AsyncClient) -> None:
+    kept = {"schedule": schedule(target={"url": "{{url}}"}), "parameters": [{"name": "url"}]}
+    assert (await strict.put("/api/v1/templates/t", json=kept)).status_code == 201
+    body = {"template": "t"}
+    assert not await leaks(strict, lambda url: ("POST", "/api/v1/schedules", {**body, "parameters": {"url": url}}))
+    good = await strict.post("/api/v1/schedules", json={**body, "parameters": {"url": GOOD}})
+    assert good.status_code == 201, good.text
+
+
 async def test_the_seeds_own_apis(strict: httpx.AsyncClient) -> None:
     at = {"schedule_type": "one_time", "specific_time": AT}
     asks: list[Ask] = [

@@ -116,6 +116,14 @@ async def test_watchers_share_one_reading_and_see_their_own(app: FastAPI, source
         assert source.starts == 1
 
 
+async def test_a_workflows_run_is_watched_with_all_its_steps_and_nobody_elses(app: FastAPI, source: SetSource) -> None:
+    async with Watcher(app, "workflow_run=wf-1") as watcher:
+        for schedule in ("wf-2.charge", "wf-10.charge", "wf-1.charge", "other", "wf-1"):
+            source.happen("order.step", schedule)
+        assert b'"schedule_id":"wf-1.charge"' in await watcher.part()
+        assert b'"schedule_id":"wf-1"' in await watcher.part()
+
+
 async def test_a_slow_watcher_is_let_go(app: FastAPI, source: SetSource, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "QUEUE_EVENTS_MAX", 3)
     async with Watcher(app) as watcher:
