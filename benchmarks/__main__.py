@@ -26,6 +26,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     "engine_ingest": ("engine_ingest_commands_per_s",),
     "engine_fire": ("engine_fire_executions_per_s",),
     "lateness": ("lateness_ms_p50", "lateness_ms_p99", "lateness_ms_max"),
+    "fairness": ("fairness_lateness_ms_p99", "burst_drain_ratio", "burst_stream_lateness_ms_p99"),
     "executor_webhooks": ("executor_webhooks_per_s",),
     "rest": ("rest_schedules_per_s", "rest_schedules_async_per_s", "rest_batch_schedules_per_s"),
     "recovery": ("recovery_schedules_per_s", "pending_disk_bytes", "engine_rss_mb"),

@@ -15,7 +15,7 @@ from benchmarks.figure import Figure
 from benchmarks.http_load import drive, request
 from benchmarks.sink import Sink, sink
 from benchmarks.stage import Stage, note, stage
-from benchmarks.workload import CHUNK, NAMESPACE, SEED, Chunk, message_of
+from benchmarks.workload import CHUNK, EVENT, NAMESPACE, SEED, Chunk, message_of
 from squirrel.model.ids import run_id
 from squirrel.model.target import HttpTarget
 from squirrel.wire.partitioner import partition_of
@@ -87,7 +87,7 @@ def backlog(count: int, url: str, partitions: int) -> Iterator[Chunk]:
                 attempt=1,
                 namespace=NAMESPACE,
                 schedule=schedule_id,
-                event="bench.one_shot",
+                event=EVENT,
                 slot_ms=now_ms,
                 due_ms=now_ms,
                 emitted_ms=now_ms,

@@ -231,8 +231,8 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage() -> AsyncIterator[Stage]:
-    """A broker and its topics in a fresh directory."""
+async def stage(**settings_given: object) -> AsyncIterator[Stage]:
+    """A broker and its topics in a fresh directory; settings of the services by name where a benchmark needs another."""
     folder = Path(tempfile.mkdtemp(prefix="squirrel-bench-"))
     try:
         async with _broker(folder) as (brokers, prefix):
@@ -242,6 +242,7 @@ async def stage() -> AsyncIterator[Stage]:
                 "data_dir": str(folder),
                 "port": free_port(),
                 "internal_token": "bench",
+                **settings_given,
             }
             settings, _ = load(flags, environment={}, env_file=folder / "none", profile=PROFILE)
             await apply_topics(settings)

@@ -17,6 +17,7 @@ from squirrel.wire.partitioner import partition_of
 from squirrel.wire.records import Command, encode_command
 
 NAMESPACE = "default"
+EVENT = "bench.one_shot"
 RANDOM_BYTES = 200
 CHUNK = 20_000
 SEED = 1
@@ -30,12 +31,20 @@ def message_of(draw: random.Random) -> bytes:
 
 
 def creates(
-    count: int, due_ms: Callable[[int], int], *, now_ms: int, partitions: int, url: str, seed: int = SEED
+    count: int,
+    due_ms: Callable[[int], int],
+    *,
+    now_ms: int,
+    partitions: int,
+    url: str,
+    seed: int = SEED,
+    whose: tuple[str, str] = (NAMESPACE, EVENT),
 ) -> Iterator[Chunk]:
     """Create commands as a gateway makes them for `Prefer: respond-async`, in chunks; `due_ms(i)` is the instant of the i-th.
 
-    Two loads of one run need two seeds: the ids come from it.
+    Two loads of one run need two seeds: the ids come from it. `whose`: namespace and event.
     """
+    namespace, event = whose
     draw = random.Random(seed)
     target = HttpTarget(url)
     for start in range(0, count, CHUNK):
@@ -44,17 +53,15 @@ def creates(
             schedule_id = f"{draw.getrandbits(128):032x}"
             command = Command(
                 op="create",
-                namespace=NAMESPACE,
+                namespace=namespace,
                 id=schedule_id,
                 command_id=f"{draw.getrandbits(128):032x}",
                 accepted_ms=now_ms,
-                spec=Spec(
-                    event="bench.one_shot", when=When(at_ms=due_ms(index)), message=message_of(draw), target=target
-                ),
+                spec=Spec(event=event, when=When(at_ms=due_ms(index)), message=message_of(draw), target=target),
                 fingerprint=f"{draw.getrandbits(128):032x}",
                 actor="rest",
             )
-            number = partition_of(NAMESPACE, schedule_id, partitions)
+            number = partition_of(namespace, schedule_id, partitions)
             chunk[number].append((schedule_id.encode(), encode_command(command), ()))
         yield chunk
 
@@ -67,5 +74,5 @@ def far_future(now_ms: int) -> Callable[[int], int]:
 
 def document(due_ms: int, url: str, draw: random.Random) -> bytes:
     """The public JSON of one schedule."""
-    head = {"event": "bench.one_shot", "when": {"at": format_instant(due_ms)}, "target": {"type": "http", "url": url}}
+    head = {"event": EVENT, "when": {"at": format_instant(due_ms)}, "target": {"type": "http", "url": url}}
     return b'%b,"message":%b}' % (orjson.dumps(head)[:-1], message_of(draw))

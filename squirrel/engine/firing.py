@@ -23,7 +23,7 @@ async def fire_while_active(owner: Owner) -> None:
     while owner.active:
         owner.woken.clear()
         taken = await owner.fire(DUE_BATCH_MAX)
-        if taken >= DUE_BATCH_MAX:
+        if owner.admission.more:
             await asyncio.sleep(0)  # a backlog: lanes get their turn on the lock, then the next batch
             continue
         owner.note_alive()
@@ -42,10 +42,11 @@ async def _sleep_until_due(owner: Owner, collect_seconds: float) -> None:
     parts = owner.parts
     if not owner.active:
         return
-    owner.next_wake_ms = parts.store.next_due_ms(owner.partition)
-    delay_ms = IDLE_MS_MAX
+    owner.next_wake_ms = _next_due_ms(owner)
+    now_ms = parts.clock.now_ms()
+    delay_ms = min(IDLE_MS_MAX, owner.admission.look_again_ms(now_ms) or IDLE_MS_MAX)
     if owner.next_wake_ms is not None:
-        delay_ms = min(delay_ms, owner.next_wake_ms - parts.emit_ahead_ms - parts.clock.now_ms())
+        delay_ms = min(delay_ms, owner.next_wake_ms - parts.emit_ahead_ms - now_ms)
     if delay_ms <= 0:
         return
     delay_seconds = delay_ms / 1000
@@ -56,3 +57,13 @@ async def _sleep_until_due(owner: Owner, collect_seconds: float) -> None:
             await owner.woken.wait()
     except TimeoutError:
         return
+
+
+def _next_due_ms(owner: Owner) -> int | None:
+    """The next instant of those that have room; a namespace that has none is woken by a result."""
+    store, full = owner.parts.store, owner.admission.full
+    if not full:
+        return store.next_due_ms(owner.partition)
+    others = [each for each in store.namespaces(owner.partition) if each not in full]
+    dues = [store.next_due_ms(owner.partition, each) for each in others]
+    return min((due_ms for due_ms in dues if due_ms is not None), default=None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from squirrel.engine import step
+from squirrel.engine.admission import UNLIMITED, Admission
 from squirrel.engine.flows import Flows
 from squirrel.engine.open_rows import open_rows
 from squirrel.engine.outcomes import Outcomes
@@ -21,12 +22,12 @@ from squirrel.engine.work import Work
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
 from squirrel.model.limits import FLOW_OPEN_SCANNED_MAX
-from squirrel.model.schedule import Row, decode_row, encode_row
+from squirrel.model.schedule import Row, decode_row, decode_row_head, encode_row
 from squirrel.model.target import Route
 from squirrel.recurrence import CalendarLookup
 from squirrel.streams.timeline.changes import Change
 from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
-from squirrel.streams.timeline.store import Due, TimelineStore
+from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.listeners import Listener
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, Result, cloud_event_headers, encode_public, refused_record
@@ -113,6 +114,7 @@ class EngineParts:
     observe_lateness: Callable[[int], None]
     log: Any
     workflows: Callable[[str, str], bytes | None] = lambda namespace, name: None  # the newest definition, encoded
+    emit_window: int = UNLIMITED  # attempts under way, per partition and namespace
     gone: Callable[[], str | None] = lambda: None  # why the partitions of this process may be another's by now, or None
 
 
@@ -128,6 +130,7 @@ class Owner:
         self.next_wake_ms: int | None = None
         self.outcomes = Outcomes()
         self.flows = Flows()
+        self.admission = Admission(parts.emit_window)
         self.active = True
         self._half_done = False  # a batch is being carried out, or was not carried out to its end
 
@@ -168,6 +171,9 @@ class Owner:
                 step.take_result(work, result)
             await self._carry_out(work, poison)
         self.parts.counters.results += len(results)
+        had_no_room = [self.admission.answered(result.run, result.attempt) for result in results]
+        if True in had_no_room:
+            self.woken.set()
 
     async def fire(self, limit: int) -> int:
         """Take up to `limit` rows whose wake has come off the timeline and carry them out; how many there were."""
@@ -175,28 +181,40 @@ class Owner:
             if not self.active:
                 return 0
             work = self._work()
-            due = self._due(work, limit)
-            taken_bytes = 0
-            taken = 0
-            for _, key, value in due:
+            ready = self.parts.store.ready(self.partition, work.horizon_ms)
+            shares = self.admission.shares(ready, limit, work.now_ms)
+            taken = self._take_due(work, shares)
+            self.admission.took(shares, taken, work.executions)
+            count = sum(taken.values())
+            if count:
+                await self._carry_out(work, ())
+            return count
+
+    def _take_due(self, work: Work, shares: Sequence[tuple[str, int]]) -> dict[str, int]:
+        """Rows stepped, by namespace; one that is not reached stays on the timeline, in its place."""
+        taken: dict[str, int] = {}
+        bytes_left = FIRE_BYTES_MAX
+        for namespace, share in shares:
+            count = 0
+            for key, value in self._due(work, namespace, share):
                 row = decode_row(value)
                 work.load(key, row)
                 step.take_due(work, row)
-                taken += 1
-                taken_bytes += len(value)
-                if taken_bytes > FIRE_BYTES_MAX or len(work.executions) + len(work.completions) > FIRE_RECORDS_MAX:
-                    break  # the rest stays on the timeline, in its place
-            if taken:
-                await self._carry_out(work, ())
-            return taken
+                count += 1
+                bytes_left -= len(value)
+                if bytes_left < 0 or len(work.executions) + len(work.completions) > FIRE_RECORDS_MAX:
+                    taken[namespace] = share  # there may be more
+                    return taken
+            taken[namespace] = count
+        return taken
 
-    def _due(self, work: Work, limit: int) -> list[Due]:
+    def _due(self, work: Work, namespace: str, limit: int) -> list[tuple[bytes, bytes]]:
         """What has come, earliest first. Behind a backlog half of the room is for what is due now, which goes first."""
         store, punctual_ms = self.parts.store, work.now_ms - PUNCTUAL_MS
-        due = store.due(self.partition, work.horizon_ms, limit)
-        if len(due) < limit or due[-1].due_ms >= punctual_ms:
+        due = store.due(self.partition, namespace, work.horizon_ms, limit)
+        if len(due) < limit or (decode_row_head(due[-1][1]).wake_ms or 0) >= punctual_ms:
             return due
-        punctual = store.due(self.partition, work.horizon_ms, limit // 2, punctual_ms)
+        punctual = store.due(self.partition, namespace, work.horizon_ms, -(-limit // 2), punctual_ms)
         return punctual + due[: limit - len(punctual)]
 
     def _work(self) -> Work:
@@ -245,6 +263,8 @@ class Owner:
         if outgoing:
             append = self.parts.writer.append
             await asyncio.gather(*(append(topic, number, records) for (topic, number), records in outgoing.items()))
+        self.admission.emitted(work.executions, work.now_ms)
+        self.admission.emitted(work.once, work.now_ms)
         self._count(work, poison)
         if not changes:
             return

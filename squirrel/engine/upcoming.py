@@ -14,7 +14,7 @@ from squirrel.engine.slots import slot_after
 from squirrel.model.limits import UPCOMING_ROW_SLOTS_MAX, UPCOMING_ROWS_MAX, UPCOMING_SLOTS_MAX
 from squirrel.model.schedule import Row, State, decode_row, decode_row_head, is_recurring
 from squirrel.recurrence import RuleError, spread_offset_ms
-from squirrel.streams.timeline.keys import TIMELINE_PREFIX, d_due_ms, d_s_key, d_start, s_key_parts
+from squirrel.streams.timeline.keys import d_due_ms, d_prefix, d_s_key, d_start
 from squirrel.wire.owner_link import Buckets, Crowd, Upcoming
 
 if TYPE_CHECKING:
@@ -84,11 +84,11 @@ async def crowd(parts: EngineParts, partitions: Iterable[int], ask: Crowd) -> Bu
     total = 0.0
     for partition in partitions:
         keys: list[bytes] = []
-        after = d_start(ask.from_ms)
+        after = d_start(d_prefix(ask.namespace), ask.from_ms)
         while parts.store.is_open(partition) and total + len(keys) < ask.limit:
-            page = [key for key, _ in parts.store.scan(partition, TIMELINE_PREFIX, after, SCAN_PAGE)]
+            page = [key for key, _ in parts.store.scan(partition, d_prefix(ask.namespace), after, SCAN_PAGE)]
             inside = [key for key in page if d_due_ms(key) < ask.to_ms]
-            keys += [key for key in inside if s_key_parts(d_s_key(key))[0] == ask.namespace]
+            keys += inside
             if len(inside) < SCAN_PAGE:
                 break
             after = inside[-1]
@@ -102,24 +102,28 @@ async def crowd(parts: EngineParts, partitions: Iterable[int], ask: Crowd) -> Bu
 
 
 def _rows(parts: EngineParts, partitions: Iterable[int], ask: Upcoming) -> Iterator[Row | None]:
-    """The namespace's active rows on the timeline before the window's end; None for another namespace's."""
+    """The namespace's active rows on the timeline before the window's end; None for one that is not active."""
+    prefix = d_prefix(ask.namespace)
     for partition in partitions:
-        if not parts.store.is_open(partition) or (first_ms := parts.store.next_due_ms(partition)) is None:
+        if not parts.store.is_open(partition):
             continue
-        after = d_start(first_ms)  # from the first that is there: what was taken off before it costs time to pass
+        first_ms = parts.store.next_due_ms(partition, ask.namespace)
+        if first_ms is None:
+            continue
+        after = d_start(
+            prefix, first_ms
+        )  # from the first that is there: what was taken off before it costs time to pass
         while True:
             if not parts.store.is_open(partition):
                 break  # revoked while the loop had its turn
-            page = [key for key, _ in parts.store.scan(partition, TIMELINE_PREFIX, after, SCAN_PAGE)]
+            page = [key for key, _ in parts.store.scan(partition, prefix, after, SCAN_PAGE)]
             keys = [key for key in page if d_due_ms(key) < ask.to_ms]
-            mine = [d_s_key(key) for key in keys if s_key_parts(d_s_key(key))[0] == ask.namespace]
-            for value in parts.store.get_many(partition, mine):
+            for value in parts.store.get_many(partition, [d_s_key(key) for key in keys]):
                 row = decode_row(value) if value is not None else None
                 yield row if row is not None and row.state is State.ACTIVE else None
             if len(keys) < SCAN_PAGE:
                 break
             after = page[-1]
-            yield None  # a page of other namespaces counts as one look
 
 
 def _expand(parts: EngineParts, row: Row, count: _Count) -> None:

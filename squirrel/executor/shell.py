@@ -226,7 +226,7 @@ class Executor:
         """Its millisecond has come."""
         if not self._may_start(call) or self._is_put_off(call):
             return
-        if self._window.enter(call.host, call):
+        if self._window.enter(call.host, call, call.execution.namespace, call.execution.event):
             self._spawn(self._run(call))
 
     def _may_start(self, call: Call) -> bool:

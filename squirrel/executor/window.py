@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections import deque
 from typing import Final, Generic, TypeVar
 
+from squirrel.executor.turns import Turns
+
 T = TypeVar("T")
 TURNS_TRIED_MAX: Final = (
     64  # hosts looked at for one free place; those at their limit have calls in flight that will end
@@ -25,21 +27,21 @@ class Window(Generic[T]):
         self._host_max = host_max
         self._reserve = process_max // 8
         self._in_flight: dict[str, int] = {}
-        self._queues: dict[str, deque[T]] = {}
+        self._queues: dict[str, Turns[T]] = {}
         self._turns: deque[str] = deque()  # hosts that have somebody waiting
         self.in_flight = 0
         self.waiting = 0
 
-    def enter(self, host: str, call: T) -> bool:
-        """True: it may start now, and must `leave`. False: it waits, and `next` will give it."""
+    def enter(self, host: str, call: T, tenant: str = "", event: str = "") -> bool:
+        """True: it may start now, and must `leave`. False: it waits, and `next` will give it: tenants and events in turn."""
         if host not in self._queues and self._has_room(host):
             self._start(host)
             return True
         queue = self._queues.get(host)
         if queue is None:
-            queue = self._queues[host] = deque()
+            queue = self._queues[host] = Turns()
             self._turns.append(host)
-        queue.append(call)
+        queue.put(tenant, event, call)
         self.waiting += 1
         return False
 
@@ -63,7 +65,7 @@ class Window(Generic[T]):
                 turns.rotate(-1)
                 continue
             queue = self._queues[host]
-            call = queue.popleft()
+            call = queue.pop()
             turns.popleft()
             if queue:
                 turns.append(host)

@@ -76,6 +76,7 @@ class Settings(BaseModel):
     window: int = Field(ge=1, le=100_000)
     window_per_host: int = Field(ge=1, le=100_000)
     emit_ahead_ms: int = Field(ge=0, le=10_000)
+    emit_window: int = Field(ge=0, le=100_000)
     max_retries: int = Field(ge=-1)
     retry_initial_seconds: float = Field(ge=0)
     crowded_minute_runs: int = Field(ge=0, le=1_000_000)

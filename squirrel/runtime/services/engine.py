@@ -94,6 +94,7 @@ class EngineService:
             draw=random.random,
             counters=Counters(),
             emit_ahead_ms=self.settings.emit_ahead_ms,
+            emit_window=self.settings.emit_window,
             observe_lateness=self.context.metrics.observe_lateness_ms,
             log=self.context.log,
             gone=self._gone,

@@ -2,12 +2,13 @@
 
     S ns 00 id                               schedule row (msgpack `Row`)             in the changelog, under this key
     W ns 00 parent 00 child                  who waits for the parent, on which outcome   in the changelog, likewise
-    D due(8 BE) ns 00 id                     the timeline, derived from S             local
+    D ns 00 due(8 BE) id                     the timeline, derived from S             local
     X ns 00 kind value 00 inverted_ms(8) id  lists, newest first, derived from S      local
     M                                        marker: the id of this changelog         in the changelog only
     E                                        marker: an owner took over               in the changelog only
     C                                        cursor, wall clock, changelog offset     local
 
+Each namespace has a timeline of its own, so that a million runs of one that are due never stand before those of another.
 D has no value: it is written and removed in the same batch as its S row, so a revision beside it could never differ.
 Ids and namespaces cannot hold NUL (model/ids.py); events and tags are escaped, in case a door once lets one through.
 """
@@ -29,9 +30,9 @@ MARKER_KEY: Final = b"M"
 TAKEN_KEY: Final = b"E"
 TIMELINE_PREFIX: Final = b"D"
 _DUE: Final = Struct(">Q").pack
-_TIMED: Final = Struct(">cQ").pack
 _DUE_OF: Final = Struct(">Q").unpack_from
 _INVERTED_MAX: Final = 2**63 - 1
+_DUE_BYTES: Final = 8
 
 
 def s_key(namespace: str, schedule_id: str) -> bytes:
@@ -66,25 +67,42 @@ def w_child(key: bytes) -> str:
     return key.rpartition(b"\0")[2].decode()
 
 
+@lru_cache(maxsize=8192)
+def d_prefix(namespace: str) -> bytes:
+    """The timeline of a namespace."""
+    return b"D%b\0" % namespace.encode()
+
+
+def d_namespace(prefix: bytes) -> str:
+    """Whose timeline a prefix names."""
+    return prefix[1:-1].decode()
+
+
 def d_key(due_ms: int, namespace: str, schedule_id: str) -> bytes:
     """Where the timeline holds a schedule. An instant before 1970 stands at 0: it is due all the same."""
-    return _TIMED(b"D", due_ms if due_ms > 0 else 0) + s_prefix(namespace)[1:] + schedule_id.encode()
+    return d_prefix(namespace) + _DUE(due_ms if due_ms > 0 else 0) + schedule_id.encode()
 
 
-def d_start(due_ms: int) -> bytes:
-    """The first possible timeline key of that instant."""
-    return TIMELINE_PREFIX + _DUE(max(due_ms, 0))
+def d_start(prefix: bytes, due_ms: int) -> bytes:
+    """The first possible timeline key of that instant, on the timeline that `prefix` names."""
+    return prefix + _DUE(due_ms if due_ms > 0 else 0)
+
+
+def d_prefix_of(key: bytes) -> bytes:
+    """The timeline that a key stands on."""
+    return key[: key.index(0) + 1]
 
 
 def d_due_ms(key: bytes) -> int:
     """The instant of a timeline key, epoch milliseconds."""
-    due_ms: int = _DUE_OF(key, 1)[0]
+    due_ms: int = _DUE_OF(key, key.index(0) + 1)[0]
     return due_ms
 
 
 def d_s_key(key: bytes) -> bytes:
     """The row a timeline key stands for."""
-    return b"S" + key[9:]
+    end = key.index(0) + 1
+    return b"S" + key[1:end] + key[end + _DUE_BYTES :]
 
 
 @lru_cache(maxsize=8192)
@@ -96,9 +114,8 @@ def x_prefix(namespace: str, kind: bytes, value: str) -> bytes:
 
 @lru_cache(maxsize=8192)
 def _prefixes_of_all(namespace: str, state: State, event: str) -> tuple[bytes, bytes, bytes]:
-    """What is before the id on the timeline, and the two lists that every row is in; one look-up for all."""
-    on_timeline = s_prefix(namespace)[1:]
-    return on_timeline, x_prefix(namespace, STATE_KIND, state), x_prefix(namespace, EVENT_KIND, event)
+    """The timeline and the two lists that every row is in; one look-up for all."""
+    return d_prefix(namespace), x_prefix(namespace, STATE_KIND, state), x_prefix(namespace, EVENT_KIND, event)
 
 
 def x_after(prefix: bytes, created_ms: int, schedule_id: str) -> bytes:
@@ -109,7 +126,7 @@ def x_after(prefix: bytes, created_ms: int, schedule_id: str) -> bytes:
 def x_entry(prefix: bytes, key: bytes) -> tuple[int, str]:
     """(created_ms, schedule id) of an entry in the list that `prefix` names."""
     start = len(prefix)
-    return _INVERTED_MAX - int(_DUE_OF(key, start)[0]), key[start + 8 :].decode()
+    return _INVERTED_MAX - int(_DUE_OF(key, start)[0]), key[start + _DUE_BYTES :].decode()
 
 
 def prefix_end(prefix: bytes) -> bytes:
@@ -137,7 +154,7 @@ def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
     wake_ms, state, event, tags, runs = shape
     on_timeline, by_state, by_event = _prefixes_of_all(head.namespace, state, event)
     schedule_id = head.id.encode()
-    timed = [] if wake_ms is None else [_TIMED(b"D", wake_ms if wake_ms > 0 else 0) + on_timeline + schedule_id]
+    timed = [] if wake_ms is None else [on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id]
     if state is State.UNKNOWN:
         return timed
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id

@@ -14,6 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from squirrel.streams.timeline.keys import MARKER_KEY
 
 FIRST_RECORD_TRIES_MAX: Final = 20  # of a second each; an answer takes milliseconds
+LAYOUT: Final = "2"  # of the local keys (`timeline/keys.py`); a copy of another layout is rebuilt from the changelog
 _BETWEEN: Final = "\0"
 
 
@@ -26,20 +27,20 @@ class Origin(NamedTuple):
     log_id: str
 
     def encode(self) -> bytes:
-        return _BETWEEN.join((str(self.partition), self.cluster, self.changelog, self.log_id)).encode()
+        return _BETWEEN.join((LAYOUT, str(self.partition), self.cluster, self.changelog, self.log_id)).encode()
 
     @classmethod
     def decode(cls, value: bytes) -> Self | None:
         """None for a store that does not say: one of an older release, or an empty one."""
-        parts = value.decode("utf-8", "replace").split(_BETWEEN)
-        if len(parts) != len(cls._fields) or not parts[0].isdigit():
+        layout, *parts = value.decode("utf-8", "replace").split(_BETWEEN)
+        if layout != LAYOUT or len(parts) != len(cls._fields) or not parts[0].isdigit():
             return None
         return cls(int(parts[0]), *parts[1:])
 
     def why_foreign(self, held: Self | None) -> str | None:
         """Why a store that says `held` is no copy of this partition, or None. The log's id is not looked at."""
         if held is None:
-            return "local state does not say whose copy it is"
+            return "local state does not say whose copy it is, or is laid out as an older release did"
         if held.partition != self.partition:
             return f"local state is a copy of partition {held.partition}"
         if (held.cluster, held.changelog) != (self.cluster, self.changelog):

@@ -189,7 +189,7 @@ def test_damage_is_noticed_by_a_running_owner_and_cured_by_its_next_start(
     store.open(0)
     assert reasons == []
     with pytest.raises(Fatal, match=r"live/0 failed: Corruption: block checksum mismatch"):
-        store.due(0, 10_000, 10_000)
+        store.due(0, "default", 10_000, 10_000)
     _drop(store)
     gc.collect()
     assert store.open(0).changelog_offset == NO_OFFSET

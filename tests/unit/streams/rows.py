@@ -17,9 +17,10 @@ def row(
     tags: tuple[str, ...] = (),
     created_ms: int = NOW_MS,
     runs: tuple[str, ...] = (),
+    namespace: str = "default",
 ) -> Row:
     return Row(
-        namespace="default",
+        namespace=namespace,
         id=schedule_id,
         state=state,
         wake_ms=wake_ms,

@@ -13,6 +13,9 @@ from squirrel.streams.timeline.keys import (
     TAG_KIND,
     d_due_ms,
     d_key,
+    d_namespace,
+    d_prefix,
+    d_prefix_of,
     d_s_key,
     d_start,
     derived_keys,
@@ -36,9 +39,11 @@ WORDS = st.text(st.characters(codec="utf-8"), max_size=8)
 
 
 @given(st.lists(st.tuples(INSTANTS, NAMESPACES, IDS)))
-def test_timeline_keys_sort_by_instant(places: list[tuple[int, str, str]]) -> None:
+def test_timeline_keys_sort_by_instant_in_each_namespace(places: list[tuple[int, str, str]]) -> None:
     keys = sorted(d_key(*place) for place in places)
-    assert [d_due_ms(key) for key in keys] == sorted(due_ms for due_ms, _, _ in places)
+    assert [(d_namespace(d_prefix_of(key)), d_due_ms(key)) for key in keys] == sorted(
+        (namespace, due_ms) for due_ms, namespace, _ in places
+    )
 
 
 @given(INSTANTS, NAMESPACES, IDS)
@@ -46,7 +51,7 @@ def test_a_timeline_key_names_its_row(due_ms: int, namespace: str, schedule_id: 
     key = d_key(due_ms, namespace, schedule_id)
     assert d_s_key(key) == s_key(namespace, schedule_id)
     assert s_key_parts(d_s_key(key)) == (namespace, schedule_id)
-    assert d_start(due_ms) <= key < d_start(due_ms + 1)
+    assert d_start(d_prefix(namespace), due_ms) <= key < d_start(d_prefix(namespace), due_ms + 1)
 
 
 @given(st.lists(st.tuples(NAMESPACES, IDS)), NAMESPACES)

@@ -30,6 +30,14 @@ def put(
     store.apply(0, changes, wall_ms=rest.pop("wall_ms", NOW_MS), changelog_offset=offset, **rest)
 
 
+def due_of(
+    store: TimelineStore, until_ms: int, limit: int, from_ms: int | None = None
+) -> list[tuple[int | None, bytes]]:
+    """(instant, the row's key) of what is due."""
+    found = store.due(0, "default", until_ms, limit, from_ms)
+    return [(decode_row(row).wake_ms, key) for key, row in found]
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[TimelineStore]:
     opened = TimelineStore(tmp_path, **SMALL)
@@ -70,26 +78,25 @@ class StoreAgainstModel(RuleBasedStateMachine):
 
     @rule(until_ms=st.integers(0, 70), limit=st.integers(1, 5), taken=st.booleans())
     def walk(self, until_ms: int, limit: int, taken: bool) -> None:
-        due = self.store.due(0, until_ms, limit)
-        assert [(each.due_ms, each.s_key) for each in due] == self.timeline(until_ms)[:limit]
-        assert all(each.row == self.rows[each.s_key] for each in due)
+        due = due_of(self.store, until_ms, limit)
+        assert due == self.timeline(until_ms)[:limit]
+        assert self.store.due(0, "default", until_ms, limit) == [(key, self.rows[key]) for _, key in due]
+        assert self.store.ready(0, until_ms) == (["default"] if due else [])
         if taken and due:
-            self.offset += len(due)
-            put(self.store, [(each.s_key, None) for each in due], self.offset, cursor_ms=until_ms)
-            for each in due:
-                del self.rows[each.s_key]
+            self.take([key for _, key in due])
 
     @rule(from_ms=st.integers(0, 70), until_ms=st.integers(0, 70), limit=st.integers(1, 5), taken=st.booleans())
     def look_beyond(self, from_ms: int, until_ms: int, limit: int, taken: bool) -> None:
-        due = self.store.due(0, until_ms, limit, from_ms)
-        assert [(each.due_ms, each.s_key) for each in due] == [
-            each for each in self.timeline(until_ms) if each[0] >= from_ms
-        ][:limit]
+        due = due_of(self.store, until_ms, limit, from_ms)
+        assert due == [each for each in self.timeline(until_ms) if each[0] >= from_ms][:limit]
         if taken and due:
-            self.offset += len(due)
-            put(self.store, [(each.s_key, None) for each in due], self.offset)
-            for each in due:
-                del self.rows[each.s_key]
+            self.take([key for _, key in due])
+
+    def take(self, keys: list[bytes]) -> None:
+        self.offset += len(keys)
+        put(self.store, [(key, None) for key in keys], self.offset)
+        for key in keys:
+            del self.rows[key]
 
     @rule()
     def restart(self) -> None:
@@ -124,41 +131,61 @@ TestStoreAgainstModel.settings = settings(max_examples=40, stateful_step_count=2
 
 def test_due_is_limited_and_in_order(store: TimelineStore) -> None:
     put(store, [(s_key("default", f"id{n}"), encoded(f"id{n}", wake_ms=100 - n)) for n in range(50)], 49)
-    assert [due.due_ms for due in store.due(0, 80, 5)] == [51, 52, 53, 54, 55]
-    assert store.due(0, 50, 5) == []
+    assert [due_ms for due_ms, _ in due_of(store, 80, 5)] == [51, 52, 53, 54, 55]
+    assert due_of(store, 50, 5) == []
     assert store.next_due_ms(0) == 51
 
 
 def test_an_earlier_instant_after_the_walk_is_found(store: TimelineStore) -> None:
     put(store, [(s_key("default", "late"), encoded("late", wake_ms=500))], 0)
-    assert store.due(0, 499, 5) == []
-    put(store, [(s_key("default", "early"), encoded("early", wake_ms=10))], 1, cursor_ms=499)
-    assert [due.due_ms for due in store.due(0, 499, 5)] == [10]
+    assert due_of(store, 499, 5) == []
+    put(store, [(s_key("default", "early"), encoded("early", wake_ms=10))], 1)
+    assert [due_ms for due_ms, _ in due_of(store, 499, 5)] == [10]
 
 
 def test_an_id_that_begins_like_the_last_one_taken_is_not_passed_over(store: TimelineStore) -> None:
     put(store, [(s_key("default", name), encoded(name, wake_ms=7)) for name in ("id1", "id10")], 1)
-    put(store, [(due.s_key, None) for due in store.due(0, 7, 1)], 2)
-    assert [due.s_key for due in store.due(0, 7, 1)] == [s_key("default", "id10")]
+    put(store, [(key, None) for _, key in due_of(store, 7, 1)], 2)
+    assert due_of(store, 7, 1) == [(7, s_key("default", "id10"))]
 
 
 def test_an_instant_put_among_those_being_taken_is_not_passed_over(store: TimelineStore) -> None:
     put(store, [(s_key("default", name), encoded(name, wake_ms=wake)) for name, wake in (("a", 5), ("b", 9))], 1)
-    taken = store.due(0, 10, 2)
+    taken = due_of(store, 10, 2)
     put(store, [(s_key("default", "between"), encoded("between", wake_ms=7))], 2)
-    put(store, [(due.s_key, None) for due in taken], 4)
-    assert [due.due_ms for due in store.due(0, 10, 2)] == [7]
+    put(store, [(key, None) for _, key in taken], 4)
+    assert [due_ms for due_ms, _ in due_of(store, 10, 2)] == [7]
 
 
 def test_the_walk_goes_past_what_it_took(store: TimelineStore) -> None:
     keys = [s_key("default", f"id{n:05}") for n in range(4000)]
     put(store, [(key, encoded(f"id{n:05}", wake_ms=7)) for n, key in enumerate(keys)], 3999)
     for _ in range(2):
-        put(store, [(due.s_key, None) for due in store.due(0, 7, 2000)])
-    assert store.due(0, 7, 10) == []
+        put(store, [(key, None) for _, key in due_of(store, 7, 2000)])
+    assert due_of(store, 7, 10) == []
     assert store.meta(0).changelog_offset == 3999
     put(store, [], wall_ms=NOW_MS + 1)
     assert store.meta(0) == Meta(8, NOW_MS + 1, 3999)
+
+
+def test_each_namespace_has_a_timeline_of_its_own(store: TimelineStore) -> None:
+    rows = [("busy", f"id{n}", 5) for n in range(9)] + [
+        ("b", "early", 3),
+        ("busy-too", "late", 9),
+        ("quiet", "none", None),
+    ]
+    put(store, [(s_key(space, name), encoded(name, namespace=space, wake_ms=wake)) for space, name, wake in rows], 11)
+    for _ in range(2):  # as it was put, and as it is found again
+        assert sorted(store.ready(0, 5)) == ["b", "busy"]
+        assert [key for key, _ in store.due(0, "b", 5, 100)] == [s_key("b", "early")]
+        assert len(store.due(0, "busy", 5, 100)) == 9
+        assert store.due(0, "busy-too", 5, 100) == store.due(0, "unheard", 5, 100) == []
+        assert (store.next_due_ms(0), store.next_due_ms(0, "busy-too"), store.next_due_ms(0, "quiet")) == (3, 9, None)
+        store.close(0)
+        store.open(0)
+    put(store, [(key, None) for key, _ in store.due(0, "b", 5, 100)], 12)
+    assert (store.ready(0, 4), store.next_due_ms(0)) == ([], 5)
+    assert store.meta(0).cursor_ms <= 5
 
 
 def test_lists_page_by_their_last_key(store: TimelineStore) -> None:
