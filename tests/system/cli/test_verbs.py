@@ -185,11 +185,13 @@ def test_export_goes_into_import(squirrel: Squirrel, target: str, tmp_path: Path
     file = str(tmp_path / "all.ndjson")
     for number in range(3):
         squirrel("--namespace", "from", "schedule", "x", "--in", "1h", "--url", target, "--id", f"moved-{number}")
+    squirrel("pause", "moved-2", "--namespace", "from")
     squirrel("export", "-f", file, "--namespace", "from")
     assert "3 schedules imported, 0 refused" in squirrel("import", "-f", file, "--namespace", "to").stdout
     assert "3 schedules imported, 0 refused" in squirrel("import", "-f", file, "--namespace", "to").stdout
     there, here = (json.loads(squirrel("get", "moved-1", "--namespace", each).stdout) for each in ("from", "to"))
     assert there["next_run"] == here["next_run"]
+    assert json.loads(squirrel("get", "moved-2", "--namespace", "to").stdout)["state"] == "paused"
     refused = squirrel("import", "--namespace", "to", stdin='{"event": "x"}\n', code=1)
     assert "1 refused" in refused.stdout
     assert "when" in refused.stderr

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from io import StringIO
 from typing import Any
 
 import pytest
 
 from squirrel.cli.plan import HIDDEN, differences, plan, wanted_of
-from squirrel.cli.transfer import sendable
+from squirrel.cli.transfer import schedules_of, sendable
 from squirrel.model.errors import SettingsError
 
 TARGET = {"type": "http", "url": "http://x/"}
@@ -100,3 +101,14 @@ def test_an_answer_becomes_a_create() -> None:
     assert sent["when"] == {"at": "2027-02-01T10:00:00.000Z"}
     assert not {"revision", "state", "next_run", "group"} & sent.keys()
     assert sendable(sent) == sent
+    paused = server(id="a", state="paused", created_at="2027-02-01T10:00:00.000Z", when={"in_seconds": 5.0})
+    assert sendable(paused)["when"] == {"at": "2027-02-01T10:00:05.000Z"}
+
+
+def test_what_was_paused_is_remembered_and_what_has_no_id_cannot_be() -> None:
+    paused: set[str] = set()
+    lines = StringIO('{"id": "a", "state": "paused", "event": "e"}\n\n{"id": "b", "state": "active", "event": "e"}\n')
+    assert list(schedules_of(lines, paused)) == [{"id": "a", "event": "e"}, {"id": "b", "event": "e"}]
+    assert paused == {"a"}
+    with pytest.raises(SettingsError, match="line 1 is paused and has no id"):
+        list(schedules_of(StringIO('{"state": "paused"}\n')))
