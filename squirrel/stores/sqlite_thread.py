@@ -18,7 +18,8 @@ from typing import Final, TypeVar
 from squirrel.stores.history import HistoryRejects, HistoryUnavailable
 
 SCHEMA_VERSION: Final = 3
-SCHEMAS: Final = {1: "history.sql", 2: "history_2.sql", 3: "history_3.sql"}  # what leads from the version before to this one
+# What leads from the version before to this one.
+SCHEMAS: Final = {1: "history.sql", 2: "history_2.sql", 3: "history_3.sql"}
 _OPEN_TRIES: Final = 20
 _OPEN_PAUSE_SECONDS: Final = 0.02  # two processes that create the same file at once: one waits for the other
 _CACHE_KIB: Final = 32 * 1024
