@@ -6,8 +6,22 @@ always taken; the readers take somewhat more, and say in the answer what they do
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
+from squirrel.gateway.schema_words import (
+    TEXT,
+    Schema,
+    choice,
+    closed,
+    listed,
+    nullable,
+    number,
+    optional_text,
+    ref,
+    text,
+    whole,
+)
+from squirrel.gateway.target_type_schemas import target_schemas
 from squirrel.model.limits import (
     BATCH_ITEMS_MAX,
     DESCRIPTION_CHARS_MAX,
@@ -31,12 +45,8 @@ from squirrel.model.limits import (
     SECONDS_MAX,
     TAG_CHARS_MAX,
     TAGS_MAX,
-    TARGET_HEADERS_MAX,
-    TIMEOUT_SECONDS_MAX,
 )
 
-Schema = dict[str, Any]
-TEXT: Final = r"^[!-~]([ -~]*[!-~])?$"
 ID: Final = r"^[A-Za-z0-9_][A-Za-z0-9_.@~+=-]*$"
 PATTERN: Final = r"^(\*|[!-)+,0-~][!-)+,0-~-]*)(\.(\*|[!-)+,0-~-]*))*$"
 NAMESPACE: Final = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -45,58 +55,7 @@ INSTANT: Final = (
     rf"^(19[89][0-9]|[2-8][0-9]{{3}})-{_DAY}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{{1,9}})?"
     r"(Z|[+-](0[0-9]|1[0-3]):[0-5][0-9])$"
 )
-URL: Final = (
-    r"^https?://([a-z]([a-z0-9]{0,30}[a-z0-9])?\.)*[a-z]{2,30}(:[1-9][0-9]{0,3})?(/[A-Za-z0-9._~!$&'()*+,;=:@-]*)*$"
-)
-HEADER_NAME: Final = r"^[Xx]-[A-Za-z0-9][A-Za-z0-9-]*$|^(Authorization|Content-Type|Accept|User-Agent)$"
-HEADER_VALUE: Final = r"^[!-~]([ -~]*[!-~])?$"
-
-
 CONDITION: Final = r"^(status|body|headers)( == `[0-9]{1,3}`)?$"
-
-
-def nullable(schema: Schema) -> Schema:
-    """The schema, or null, which says the same as leaving the field out."""
-    kind = schema.get("type")
-    if "enum" in schema:
-        return {**schema, "type": [kind, "null"], "enum": [*schema["enum"], None]}
-    return {**schema, "type": [kind, "null"]} if isinstance(kind, str) else {"anyOf": [schema, {"type": "null"}]}
-
-
-def text(chars_max: int, pattern: str = TEXT, chars_min: int = 1, **more: Any) -> Schema:
-    """A string within limits."""
-    return {"type": "string", "minLength": chars_min, "maxLength": chars_max, "pattern": pattern, **more}
-
-
-def optional_text(chars_max: int, **more: Any) -> Schema:
-    """A filter: empty is as good as absent, and what no schedule can hold just finds none."""
-    return {"type": "string", "maxLength": chars_max, **more}
-
-
-def number(low: float, high: float, **more: Any) -> Schema:
-    return {"type": "number", "minimum": low, "maximum": high, **more}
-
-
-def whole(low: int, high: int, **more: Any) -> Schema:
-    return {"type": "integer", "minimum": low, "maximum": high, **more}
-
-
-def choice(*words: str, **more: Any) -> Schema:
-    return {"type": "string", "enum": list(words), **more}
-
-
-def listed(items: Schema, items_max: int, items_min: int = 0, **more: Any) -> Schema:
-    return {"type": "array", "items": items, "minItems": items_min, "maxItems": items_max, **more}
-
-
-def closed(required: list[str], **properties: Schema) -> Schema:
-    """An object with these fields and no others; those not required may be null."""
-    shown = {name: schema if name in required else nullable(schema) for name, schema in properties.items()}
-    return {"type": "object", "properties": shown, "required": required, "additionalProperties": False}
-
-
-def ref(name: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 INSTANT_SCHEMA: Final = text(40, INSTANT, description="RFC 3339 with a zone; a naive local time is refused")
@@ -182,34 +141,6 @@ RETRY: Final = closed(
     ),
     **{"if": text(EXPRESSION_CHARS_MAX, CONDITION, description="JMESPath over status, headers, body and error")},
 )
-_HEADERS: Final[Schema] = {
-    "type": "object",
-    "maxProperties": TARGET_HEADERS_MAX,
-    "propertyNames": {"pattern": HEADER_NAME, "maxLength": 100},
-    "additionalProperties": {"type": "string", "maxLength": 4096, "pattern": HEADER_VALUE},
-}
-_TIMEOUT: Final = number(0.001, TIMEOUT_SECONDS_MAX, default=30)
-_METHOD: Final = choice("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", default="POST")
-_TOPIC: Final = text(249, r"^[A-Za-z0-9][A-Za-z0-9_-]*$")
-
-
-def _target(retry: bool) -> Schema:
-    extra = {"retry": ref("Retry")} if retry else {}
-    http = closed(
-        ["url"],
-        type=choice("http"),
-        url=text(2048, URL),
-        method=_METHOD,
-        headers=_HEADERS,
-        timeout_seconds=_TIMEOUT,
-        **extra,
-    )
-    kafka = closed(
-        ["topic"], type=choice("kafka"), topic=_TOPIC, key=text(255), timeout_seconds=_TIMEOUT, **extra
-    )  # fmt: skip
-    return {"oneOf": [{**http, "title": "a webhook"}, {**kafka, "title": "a Kafka topic"}]}
-
-
 _FIELDS: Final[dict[str, Schema]] = {
     "id": text(ID_CHARS_MAX, ID, description="yours; the same id with the same content answers as the first time"),
     "event": text(EVENT_CHARS_MAX),
@@ -245,8 +176,7 @@ _NEVER_NULL: Final = frozenset({"event", "when", "target"})  # null would leave 
 SENT: Final[dict[str, Schema]] = {
     "When": WHEN,
     "Retry": RETRY,
-    "Target": _target(retry=False),
-    "FallbackTarget": _target(retry=True),
+    **target_schemas(),
     "NewSchedule": {
         **closed(["event", "when", "target"], **_FIELDS),
         "description": "`target` may be left out when a route matches the event.",
@@ -288,3 +218,23 @@ SENT: Final[dict[str, Schema]] = {
 }
 SENT["SchedulePatch"]["properties"] |= {name: _FIELDS[name] for name in sorted(_NEVER_NULL)}
 NAMESPACE_SCHEMA: Final = text(NAMESPACE_CHARS_MAX, NAMESPACE)
+
+
+__all__ = [
+    "ID",
+    "INSTANT_SCHEMA",
+    "NAMESPACE_SCHEMA",
+    "PATTERN",
+    "SENT",
+    "TEXT",
+    "Schema",
+    "choice",
+    "closed",
+    "listed",
+    "nullable",
+    "number",
+    "optional_text",
+    "ref",
+    "text",
+    "whole",
+]

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
@@ -67,6 +68,32 @@ async def test_routes_and_document_are_one_table(world: World) -> None:
     described = {re.sub(r"(\{\w+\}):[a-z-]+$", r"\1", path) for path in document["paths"]}
     assert {path for path in served - described if path.startswith("/api/v1")} == set()
     assert described <= served
+
+
+async def test_a_target_may_be_of_every_type_that_is_listed(api: httpx.AsyncClient) -> None:
+    document = (await api.get("/openapi.json")).json()
+    types = (await api.get("/api/v1/target-types")).json()["items"]
+    for name in ("Target", "FallbackTarget"):
+        found = document["components"]["schemas"][name]
+        assert "installed" in found["description"]
+        branches = {each["properties"]["type"]["enum"][0]: each for each in found["oneOf"]}
+        assert list(branches) == [each["type"] for each in types]
+        law = jsonschema_rs.Draft202012Validator({**document, "$ref": f"#/components/schemas/{name}"})
+        for each in types:
+            law.validate(each["example"])
+            whole = each["schema"]
+            config = whole["$defs"][whole["$ref"].rpartition("/")[2]] if "$ref" in whole else whole
+            own = set(config["properties"])
+            assert own <= branches[each["type"]]["properties"].keys() | {"headers"}
+            assert not law.is_valid(each["example"] | {"unknown": 1})
+    slack = {"type": "slack", "url": {"secret": "slack_ops"}, "timeout_seconds": 5}
+    auth = {"url": "https://hooks.example.com/", "auth": {"type": "bearer", "token": {"secret": "token"}}}
+    law = jsonschema_rs.Draft202012Validator({**document, "$ref": "#/components/schemas/Target"})
+    for target in (slack, auth):
+        law.validate(target)
+        body = {"event": "e", "when": {"in_seconds": 60}, "target": target}
+        answer = await api.post("/api/v1/schedules", json=body)
+        assert answer.status_code == 201, answer.text
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))
