@@ -10,112 +10,28 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from squirrel.engine import step
-from squirrel.engine.admission import UNLIMITED, Admission
+from squirrel.engine.admission import Admission
 from squirrel.engine.flows import Flows
 from squirrel.engine.open_rows import open_rows
 from squirrel.engine.outcomes import Outcomes
+from squirrel.engine.parts import EngineParts, Poison, Record
 from squirrel.engine.work import Work
-from squirrel.model.clock import Clock
 from squirrel.model.errors import Fatal
 from squirrel.model.limits import FLOW_OPEN_SCANNED_MAX
 from squirrel.model.schedule import Row, decode_row, decode_row_head, encode_row
-from squirrel.model.target import Route
-from squirrel.recurrence import CalendarLookup
 from squirrel.streams.timeline.changes import Change
 from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
-from squirrel.streams.timeline.store import TimelineStore
-from squirrel.wire.listeners import Listener
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, Result, cloud_event_headers, encode_public, refused_record
 from squirrel.wire.records import Command, Undecodable, decode_command, encode_command, encode_execution
 
-Record = tuple[bytes, bytes | None, Sequence[tuple[str, bytes]]]
-LATENESS_SAMPLE_MAX = 4096
 ALIVE_MS = 60_000
 PUNCTUAL_MS = 1_000  # what is not later than this does not wait behind what is
 FIRE_RECORDS_MAX = 10_000  # emitted by one step: schedules that are made up for may owe a thousand runs each
 FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
-
-
-class Writer(Protocol):
-    """The idempotent batch writer of `streams/`."""
-
-    async def append(self, topic: str, partition: int, records: Sequence[Record]) -> int:
-        """All records of one partition, acknowledged by all in-sync replicas; the offset of the last."""
-        ...
-
-
-class Poison(NamedTuple):
-    """A record that cannot be decoded; it has offset, key and value."""
-
-    topic: str
-    record: Any
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class TopicNames:
-    """The topics an owner writes; they carry the installation's prefix."""
-
-    commands: str
-    results: str
-    changelog: str
-    executions: str
-    completions: str
-    dead_letters: str
-    refused: str
-    definitions: str
-
-
-@dataclass(slots=True)
-class Counters:
-    """What the engine of this process has done since it started."""
-
-    commands: int = 0
-    results: int = 0
-    executions: int = 0
-    completions: int = 0
-    dead_letters: int = 0
-    refused: int = 0
-    replays: int = 0
-    poison: int = 0
-    lateness_ms: list[int] = field(default_factory=list)  # ring of the newest first attempts
-    lateness_at: int = 0
-
-    def late(self, lateness_ms: int) -> None:
-        """Note how late the newest first attempt started."""
-        if len(self.lateness_ms) < LATENESS_SAMPLE_MAX:
-            self.lateness_ms.append(lateness_ms)
-        else:
-            self.lateness_ms[self.lateness_at % LATENESS_SAMPLE_MAX] = lateness_ms
-        self.lateness_at += 1
-
-
-@dataclass(frozen=True, slots=True)
-class EngineParts:
-    """What every owner of a process shares."""
-
-    store: TimelineStore
-    writer: Writer
-    topics: TopicNames
-    partitions: int
-    refused_partitions: int
-    clock: Clock
-    route: Callable[[str, str], Route | None]
-    calendars: Callable[[str], CalendarLookup]
-    listeners: Callable[[str, str], Sequence[Listener]]
-    draw: Callable[[], float]
-    counters: Counters
-    emit_ahead_ms: int
-    observe_lateness: Callable[[int], None]
-    log: Any
-    workflows: Callable[[str, str], bytes | None] = lambda namespace, name: None  # the newest definition, encoded
-    emit_window: int = UNLIMITED  # attempts under way, per partition and namespace
-    gone: Callable[[], str | None] = lambda: None  # why the partitions of this process may be another's by now, or None
 
 
 class Owner:

@@ -31,7 +31,8 @@ from squirrel.wire.owner_link import (
 from squirrel.wire.records import Command
 
 if TYPE_CHECKING:
-    from squirrel.engine.owner import EngineParts, Owner
+    from squirrel.engine.owner import Owner
+    from squirrel.engine.parts import EngineParts
 
 SCAN_PAGE = 500
 SCANNED_ROWS_MAX = 200_000  # a filter that matches nothing stops here and says that there is more

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from squirrel.engine.firing import fire_while_active
-from squirrel.engine.owner import EngineParts, Owner
+from squirrel.engine.owner import Owner
+from squirrel.engine.parts import EngineParts
 from squirrel.engine.queries import answer_all, calendar_users
 from squirrel.wire.owner_link import decode_asks, encode_answers
 from squirrel.wire.public import decode_result

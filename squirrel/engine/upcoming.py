@@ -18,7 +18,7 @@ from squirrel.streams.timeline.keys import d_due_ms, d_prefix, d_s_key, d_start
 from squirrel.wire.owner_link import Buckets, Crowd, Upcoming
 
 if TYPE_CHECKING:
-    from squirrel.engine.owner import EngineParts
+    from squirrel.engine.parts import EngineParts
 
 SCAN_PAGE: Final = 200
 CROWD_SAMPLE_MAX: Final = 50

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from squirrel.engine import owner as engine_owner
+from squirrel.engine import parts as engine_parts
 from squirrel.executor import reported
 from squirrel.model.clock import Clock
 from squirrel.runtime import topics
@@ -172,7 +173,7 @@ def twins_in_place(more: Mapping[tuple[Any, str], Any] | None = None) -> Iterato
         (executor, "KafkaCaller"): Target,
         (recorder, "open_history"): PointedHistory,
         (parts, "watchdog_of"): _watchdog_of,
-        (engine_owner, "LATENESS_SAMPLE_MAX"): 16,
+        (engine_parts, "LATENESS_SAMPLE_MAX"): 16,
         # A recovering partition's table of seen keys takes 8 MiB; a simulated one has a few hundred.
         (recovery, "SEEN_SLOTS"): 1 << 12,
     }

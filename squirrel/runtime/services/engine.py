@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 
-from squirrel.engine.owner import Counters, EngineParts, TopicNames
+from squirrel.engine.parts import Counters, EngineParts, TopicNames
 from squirrel.engine.queries import stats_of
 from squirrel.engine.shell import Engine
 from squirrel.model.limits import MIB

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from squirrel.engine.owner import Counters, EngineParts, Owner, TopicNames
+from squirrel.engine.owner import Owner
+from squirrel.engine.parts import Counters, EngineParts, TopicNames
 from squirrel.model.errors import Fatal
 from squirrel.model.schedule import Spec
 from squirrel.model.target import HttpTarget

@@ -20,7 +20,7 @@ import httpx
 from aiohttp import web
 from fastapi import FastAPI
 
-from squirrel.engine.owner import Counters, EngineParts, TopicNames
+from squirrel.engine.parts import Counters, EngineParts, TopicNames
 from squirrel.engine.shell import Engine
 from squirrel.gateway.app import create_app
 from squirrel.gateway.deps import GatewayDeps, GatewaySettings
