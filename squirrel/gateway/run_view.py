@@ -27,7 +27,10 @@ def is_final(run: Run | None) -> bool:
 def run_document(run_id: str, run: Run | None, row: Row | None) -> dict[str, Any] | None:
     """The run, from either or both; None when neither knows it."""
     if run is not None and (is_final(run) or row is None):
-        return run_from_history(run)
+        document = run_from_history(run)
+        if row is not None and "triggered_by" not in document and (name := _triggered_by(run_id, row)):
+            document["triggered_by"] = name  # the attempt is in the history, its run's outcome comes a moment later
+        return document
     if row is not None:
         for open_run in row.runs:
             if open_run.id == run_id:
@@ -35,6 +38,12 @@ def run_document(run_id: str, run: Run | None, row: Row | None) -> dict[str, Any
         if row.last is not None and row.last.id == run_id:
             return run_from_last(row.last, row, run)
     return None if run is None else run_from_history(run)
+
+
+def _triggered_by(run_id: str, row: Row) -> str:
+    if row.last is not None and row.last.id == run_id:
+        return row.last.triggered_by
+    return next((each.triggered_by for each in row.runs if each.id == run_id), "")
 
 
 def run_from_history(run: Run) -> dict[str, Any]:

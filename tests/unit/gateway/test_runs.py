@@ -40,6 +40,22 @@ async def test_the_history_has_the_last_word(api: httpx.AsyncClient, world: Worl
     assert (await api.get("/api/v1/runs?state=failed")).json()["items"] == []
 
 
+async def test_who_triggered_a_run_is_named_before_the_history_knows(api: httpx.AsyncClient, world: World) -> None:
+    made = await api.post("/api/v1/schedules", json=one_shot(id="a", when={"in_seconds": 3600}))
+    assert made.status_code == 201
+    answer = await api.post("/api/v1/schedules/a:trigger", headers={"X-User": "ada"})
+    assert answer.json()["triggered_by"] == "ada"
+    path = f"/api/v1/runs/{answer.json()['id']}"
+    assert (await api.get(path)).json()["triggered_by"] == "ada"
+    await world.emitted()
+    await world.finish()  # its records name nobody, as when the outcome is still on its way
+    assert (await api.get(f"/api/executions/{answer.json()['id']}")).json()["triggered_by"] == "ada"
+    (listed,) = (await api.get("/api/v1/schedules/a/runs")).json()["items"]
+    assert listed["triggered_by"] == "ada"
+    unnamed = await api.post("/api/v1/schedules/a:trigger")
+    assert unnamed.json()["triggered_by"] == "rest"
+
+
 async def test_runs_outlive_their_schedules_owner(api: httpx.AsyncClient, world: World) -> None:
     await fire(api, world)
     run_id = await world.finish()
