@@ -13,7 +13,6 @@ def row(
     *,
     wake_ms: int | None = NOW_MS,
     state: State = State.ACTIVE,
-    event: str = "email.send",
     tags: tuple[str, ...] = (),
     created_ms: int = NOW_MS,
     runs: tuple[str, ...] = (),
@@ -25,11 +24,11 @@ def row(
         state=state,
         wake_ms=wake_ms,
         created_ms=created_ms,
-        event=event,
+        event="email.send",
         tags=tags,
         revision=1,
         runs=[OpenRun(run, NOW_MS, NOW_MS) for run in runs],
-        spec=Spec(event=event, when=When()),
+        spec=Spec(event="email.send", when=When()),
     )
 
 
