@@ -10,6 +10,7 @@ place back after a time: the window paces, the executors hold the rest.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
@@ -33,7 +34,7 @@ class Admission:
         ] = {}  # (run, attempt) -> namespace, forgotten at; oldest first
         self._untracked: deque[tuple[int, str]] = deque()  # forgotten at, namespace
         self._debts: dict[str, int] = {}
-        self._turn = 0
+        self._served = ""  # the turns go on behind this namespace
         self._left_out = False  # somebody had room and no share
 
     def shares(self, ready: Sequence[str], limit: int, now_ms: int) -> list[tuple[str, int]]:
@@ -43,9 +44,8 @@ class Admission:
         self._left_out = False
         if self.window == UNLIMITED and len(ready) == 1:
             return [(ready[0], limit)]
-        self._turn += 1
         order = sorted(ready)
-        first = self._turn % len(order) if order else 0
+        first = bisect_right(order, self._served)
         share = max(1, limit // max(1, len(order)))
         out: list[tuple[str, int]] = []
         for namespace in order[first:] + order[:first]:
@@ -61,6 +61,8 @@ class Admission:
             else:
                 self._left_out = True
         self._debts = {namespace: debt for namespace, debt in self._debts.items() if debt}
+        if out:
+            self._served = out[-1][0] if self._left_out else out[0][0]
         return out
 
     def took(self, shares: Sequence[tuple[str, int]], taken: Mapping[str, int], emitted: Sequence[Execution]) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
-from squirrel.model.limits import OUTCOMES_KEPT_MAX
+from squirrel.model.limits import OUTCOMES_BYTES_KEPT_MAX, OUTCOMES_KEPT_MAX
 from squirrel.wire.owner_link import Decided
 
 
@@ -17,14 +17,19 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._kept: OrderedDict[int, Decided] = OrderedDict()
+        self._kept_bytes = 0  # of the rows in them
         self._applied = -1
         self._waiting: dict[int, list[asyncio.Future[Decided | None]]] = {}
 
     def applied(self, up_to_offset: int, decided: dict[int, Decided]) -> None:
         """All commands up to the offset are durable; wakes whoever waits for one of them."""
-        self._kept.update(decided)
-        while len(self._kept) > OUTCOMES_KEPT_MAX:
-            self._kept.popitem(last=False)
+        kept = self._kept
+        for offset in decided.keys() & kept.keys():  # offsets were set back
+            self._kept_bytes -= len(kept.pop(offset).row or b"")
+        kept.update(decided)
+        self._kept_bytes += sum([len(each.row) for each in decided.values() if each.row])
+        while len(kept) > OUTCOMES_KEPT_MAX or self._kept_bytes > OUTCOMES_BYTES_KEPT_MAX:
+            self._kept_bytes -= len(kept.popitem(last=False)[1].row or b"")
         self._applied = max(self._applied, up_to_offset)
         if self._waiting:
             for offset in [offset for offset in self._waiting if offset <= self._applied]:

@@ -30,6 +30,7 @@ from squirrel.wire.records import Command, Undecodable, decode_command, encode_c
 
 ALIVE_MS = 60_000
 PUNCTUAL_MS = 1_000  # what is not later than this does not wait behind what is
+AFTER_CROWD_PART = 3  # of the room of a step
 FIRE_RECORDS_MAX = 10_000  # emitted by one step: schedules that are made up for may owe a thousand runs each
 FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
 
@@ -125,13 +126,20 @@ class Owner:
         return taken
 
     def _due(self, work: Work, namespace: str, limit: int) -> list[tuple[bytes, bytes]]:
-        """What has come, earliest first. Behind a backlog half of the room is for what is due now, which goes first."""
+        """What has come, earliest first. In a crowd a part of the room is for what is due after it, a part for what is due now:
+        neither a bulk that is due in one instant nor a backlog holds up what comes after. A group keeps its order.
+        """
         store, punctual_ms = self.parts.store, work.now_ms - PUNCTUAL_MS
         due = store.due(self.partition, namespace, work.horizon_ms, limit)
-        if len(due) < limit or (decode_row_head(due[-1][1]).wake_ms or 0) >= punctual_ms:
+        if len(due) < limit:
             return due
-        punctual = store.due(self.partition, namespace, work.horizon_ms, -(-limit // 2), punctual_ms)
-        return punctual + due[: limit - len(punctual)]
+        crowd_ms = decode_row_head(due[-1][1]).wake_ms or 0
+        part = -(-limit // AFTER_CROWD_PART)
+        later = dict(store.due(self.partition, namespace, work.horizon_ms, part, crowd_ms + 1))
+        if later and crowd_ms < punctual_ms:
+            later.update(store.due(self.partition, namespace, work.horizon_ms, part, punctual_ms))
+        ahead = [(key, value) for key, value in later.items() if decode_row(value).spec.group is None]
+        return ahead[:limit] + due[: max(0, limit - len(ahead))]
 
     def _work(self) -> Work:
         now_ms = self.parts.clock.now_ms()

@@ -97,6 +97,7 @@ UNTRACKED_MS: Final = 200  # one that nobody reports
 ADMISSION_DEBT_MAX: Final = 10_000  # attempts that a namespace can owe the turns of the others
 RELEASE_BATCH_MAX: Final = 1000  # children released in one step
 OUTCOMES_KEPT_MAX: Final = 20_000  # per partition, for gateways that wait
+OUTCOMES_BYTES_KEPT_MAX: Final = 16 * MIB  # of the rows in them: one with all its revisions has up to 64 KiB
 REVISIONS_KEPT_MAX: Final = 20  # per schedule
 REVISION_BYTES_KEPT_MAX: Final = 64 * KIB  # of all of them; a schedule with a large message keeps fewer
 UPCOMING_ROWS_MAX: Final = 50_000  # looked at for one answer about what is coming; it says when there are more

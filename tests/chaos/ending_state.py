@@ -11,6 +11,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from squirrel.model.errors import Fatal
 from squirrel.streams.timeline.changes import changes_of, row_keys
 from squirrel.streams.timeline.store import TimelineStore
 from tests.chaos.asking import API
@@ -141,15 +142,20 @@ def _state(partition: int, source: str, content: dict[bytes, bytes]) -> dict[str
 
 
 def _newest_disk(on: Installation, partition: int) -> dict[bytes, bytes]:
-    """The copy with the greatest changelog offset: whoever had the partition last."""
+    """The copy with the greatest changelog offset: whoever had the partition last. A damage nobody has read shows here first."""
     newest: tuple[int, dict[bytes, bytes]] = (-1, {})
     for engine in ENGINES:
         store = TimelineStore(on.store_of(engine))
         if (on.store_of(engine) / str(partition)).is_dir():
-            meta = store.open(partition)
-            if meta.changelog_offset > newest[0]:
-                newest = (meta.changelog_offset, _content(store, partition))
-            store.close_all()
+            try:
+                meta = store.open(partition)
+                if meta.changelog_offset > newest[0]:
+                    newest = (meta.changelog_offset, _content(store, partition))
+            except Fatal as error:
+                if "Corruption" not in str(error):
+                    raise
+            finally:
+                store.close_all()
     return newest[1]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from squirrel.engine.outcomes import Outcomes
 from squirrel.engine.queries import answer_all
+from squirrel.model.limits import OUTCOMES_BYTES_KEPT_MAX
 from squirrel.wire.owner_link import CREATED, REPEATED, Await, Decided, NotMine, Undecided
 
 
@@ -22,6 +23,18 @@ async def test_asks_wait_until_their_offsets_are_applied() -> None:
     assert not done, "offset 7 is not applied yet"
     outcomes.applied(7, {7: Decided(REPEATED)})
     assert await answering == [Decided(REPEATED), Decided(CREATED), Undecided(), NotMine()]
+
+
+async def test_what_is_kept_is_bounded_in_bytes() -> None:
+    """Rows with all their revisions came to gigabytes when a group's offsets were set back."""
+    outcomes = Outcomes()
+    row = bytes(OUTCOMES_BYTES_KEPT_MAX // 4)
+    for turn in range(3):
+        outcomes.applied(4, {offset: Decided(CREATED, row) for offset in range(5)})
+        assert [outcomes.kept(offset) is not None for offset in range(5)] == [False, True, True, True, True], turn
+    outcomes.applied(9, {9: Decided(REPEATED)})
+    assert outcomes.kept(9) == Decided(REPEATED)
+    assert outcomes.kept(1) is not None
 
 
 async def test_nobody_waits_for_a_partition_that_leaves() -> None:
