@@ -20,7 +20,7 @@ from squirrel.model.limits import (
 )
 from squirrel.model.schedule import FINAL, Awaited, OpenRun, Revision, Row, RunState, Spec, State, is_recurring
 from squirrel.model.target import Target
-from squirrel.model.when import When
+from squirrel.model.when import When, is_plain
 from squirrel.model.workflow import decode_workflow_state
 from squirrel.recurrence import RuleError
 from squirrel.wire import owner_link as codes
@@ -67,9 +67,13 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
         rule_ms=command.accepted_ms,
         workflow=decode_workflow_state(command.workflow) if command.workflow else None,
     )
-    begin(work, made)
     groups.place(work, made)
-    work.put(made)
+    if is_plain(spec.when) and made.workflow is None and (spec.when.at_ms or 0) >= 0:
+        made.slot_ms = made.wake_ms = spec.when.at_ms  # as `begin` finds it, the long way
+        work.put_new(made)
+    else:
+        begin(work, made)
+        work.put(made)
     work.decide(offset, command, codes.CREATED, made)
     return made
 
@@ -288,6 +292,9 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     known = next((each for each in row.runs if each.id == made), None)
     if known is not None or (row.last is not None and row.last.id == made):
         work.replays += 1  # an operation sends a chunk again when it cannot know whether it was sent
+        if known is not None and command.op == "trigger" and known.triggered_by != command.actor:
+            known.triggered_by = command.actor  # adopted from its order, which does not name who asked
+            work.put(row)
         work.decide(offset, command, codes.TRIGGERED, row, open_run=known)
         return
     run = OpenRun(

@@ -114,6 +114,13 @@ class Work:
         entry.touched = True
         row.epoch = self.epoch
 
+    def put_new(self, row: Row) -> None:
+        """The row that `row` was asked for last, and of which there was none or only what waited for it."""
+        entry = self.newest
+        entry.row = row
+        entry.touched = True
+        row.epoch = self.epoch
+
     def drop(self, row: Row) -> None:
         """The row leaves the state."""
         entry = self.entries[s_key(row.namespace, row.id)]
