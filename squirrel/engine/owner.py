@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from squirrel.engine import step
+from squirrel.engine import adoption, step
 from squirrel.engine.admission import Admission
 from squirrel.engine.flows import Flows
 from squirrel.engine.open_rows import open_rows
@@ -26,7 +26,7 @@ from squirrel.streams.timeline.changes import Change
 from squirrel.streams.timeline.keys import s_key, w_child, w_key, w_prefix
 from squirrel.wire.partitioner import partition_of
 from squirrel.wire.public import Completion, DeadLetter, Result, cloud_event_headers, encode_public, refused_record
-from squirrel.wire.records import Command, Undecodable, decode_command, encode_command, encode_execution
+from squirrel.wire.records import Command, Execution, Undecodable, decode_command, encode_command, encode_execution
 
 ALIVE_MS = 60_000
 PUNCTUAL_MS = 1_000  # what is not later than this does not wait behind what is
@@ -91,6 +91,23 @@ class Owner:
         had_no_room = [self.admission.answered(result.run, result.attempt) for result in results]
         if True in had_no_room:
             self.woken.set()
+
+    async def adopt(self, orders: Sequence[Execution]) -> int:
+        """Make known to the rows what a former owner's last step had ordered and not logged; how many orders that were.
+
+        At the start of an ownership, before anything else is decided.
+        """
+        async with self.lock:
+            work = self._work()
+            work.now_ms = orders[0].emitted_ms
+            work.horizon_ms = work.now_ms + self.parts.emit_ahead_ms
+            self._load(work, [s_key(order.namespace, order.schedule) for order in orders])
+            adopted = adoption.adopt(work, orders)
+            if adopted:
+                work.now_ms = self.parts.clock.now_ms()
+                self.admission.emitted(adopted, work.now_ms)
+                await self._carry_out(work, ())
+        return len(adopted)
 
     async def fire(self, limit: int) -> int:
         """Take up to `limit` rows whose wake has come off the timeline and carry them out; how many there were."""

@@ -10,6 +10,7 @@ from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot,
 from squirrel.engine.stages import route_for, stage_of, target_of
 from squirrel.engine.work import Work
 from squirrel.model import retry as retries
+from squirrel.model.flow import Flow
 from squirrel.model.ids import run_id
 from squirrel.model.instants import format_instant
 from squirrel.model.limits import CATCH_UP_SLOTS_MAX, NO_ROUTE_MS, RETRY_AFTER_MS_MAX
@@ -44,7 +45,7 @@ def _take_slots(work: Work, row: Row) -> None:
         taken = take_due_slot(row, work.now_ms, work.horizon_ms, calendars)
         if taken is None:
             return
-        _open_slot(work, row, *taken)
+        open_slot(work, row, *taken)
         if row.slot_ms is None:
             return
 
@@ -53,7 +54,8 @@ def _may_call(row: Row, run: OpenRun) -> bool:
     return row.state is not State.PAUSED or run.kind not in HELD_KINDS
 
 
-def _open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) -> None:
+def open_slot(work: Work, row: Row, slot_ms: int, verdict: str, reason: str) -> None:
+    """What a slot that was taken off the row becomes: a run, or the end of one."""
     run = OpenRun(run_id(row.namespace, row.id, slot_ms), slot_ms, due_of(row, slot_ms))
     if verdict == "run":
         row.runs.append(run)
@@ -85,18 +87,8 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     flow = flow_of(row, route)
     if flow is not None and not work.flows.admit(row, run, flow, work.now_ms, work.horizon_ms):
         return
-    run.attempt += 1
-    run.tries += 1
-    run.state = RunState.IN_FLIGHT
-    run.emitted_ms = work.now_ms
-    run.first_emitted_ms = run.first_emitted_ms or work.now_ms
-    if policy.deadline_ms is not None and run.tries == 1:
-        run.stage_began_ms = run.due_ms
-    if run.until_ms is not None:  # of the attempt before
-        run.until_ms, run.promised_ms = None, 0
     track = not spec.fire_and_forget or bool(fallbacks)
-    if flow is not None:
-        work.flows.began(row, run, flow, tracked=track)
+    began(work, row, run, policy, flow, track=track)
     not_after_ms = None
     if spec.at_most_once:
         not_after_ms = promises.once_not_after_ms(run, work.now_ms)
@@ -127,6 +119,21 @@ def emit(work: Work, row: Row, run: OpenRun) -> None:
     )
     if not track:
         finish(work, row, run, RunState.SENT, max(work.now_ms, run.due_ms))
+
+
+def began(work: Work, row: Row, run: OpenRun, policy: RetryPolicy, flow: Flow | None, *, track: bool) -> None:
+    """The run's next attempt is ordered at this step's instant."""
+    run.attempt += 1
+    run.tries += 1
+    run.state = RunState.IN_FLIGHT
+    run.emitted_ms = work.now_ms
+    run.first_emitted_ms = run.first_emitted_ms or work.now_ms
+    if policy.deadline_ms is not None and run.tries == 1:
+        run.stage_began_ms = run.due_ms
+    if run.until_ms is not None:  # of the attempt before
+        run.until_ms, run.promised_ms = None, 0
+    if flow is not None:
+        work.flows.began(row, run, flow, tracked=track)
 
 
 def _wait_for_route(work: Work, row: Row, run: OpenRun) -> None:

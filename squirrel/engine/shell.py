@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
+from squirrel.engine.adoption import LastStep
 from squirrel.engine.firing import fire_while_active
 from squirrel.engine.owner import Owner
 from squirrel.engine.parts import EngineParts
@@ -16,19 +17,26 @@ from squirrel.wire.records import encode_command
 
 Recover = Callable[[int], Awaitable[int | None]]
 Crash = Callable[[BaseException], None]
+ReadBack = Callable[[int, Callable[[Sequence[bytes]], bool]], Awaitable[None]]
+
+
+async def _no_orders(partition: int, take: Callable[[Sequence[bytes]], bool]) -> None:
+    """A log without a past."""
 
 
 class Engine:
     """Implements the partition lifecycle and the lanes that `streams/` calls.
 
     `recover` brings the local store of a partition up to the end of its changelog and answers the owner's epoch (None: the
-    group's generation is the epoch); `crash` ends the process with the reason.
+    group's generation is the epoch); `crash` ends the process with the reason; `ordered` hands over the partition's executions
+    from the end backwards, as `streams/topic_end.py` does.
     """
 
-    def __init__(self, parts: EngineParts, recover: Recover, crash: Crash) -> None:
+    def __init__(self, parts: EngineParts, recover: Recover, crash: Crash, ordered: ReadBack = _no_orders) -> None:
         self.parts = parts
         self.owners: dict[int, Owner] = {}
         self._recover = recover
+        self._ordered = ordered
         self._crash = crash
         self._loops: dict[int, asyncio.Task[None]] = {}
         self._epochs: dict[int, int] = {}  # by partition; one that comes straight back keeps its own
@@ -37,11 +45,13 @@ class Engine:
         """Open and recover the partition, then own it. Records flow to its lanes only after this returned."""
         taken = await self._recover(partition)
         self._epochs[partition] = epoch if taken is None else taken
-        self._own(partition, self._epochs[partition])
+        owner = self._owner(partition, self._epochs[partition])
+        await self._adopt(owner)
+        self._own(owner)
 
     async def on_retained(self, partition: int, epoch: int) -> None:
         """The partition came back to us in a rebalance: its store is open and complete, and nobody took it over."""
-        self._own(partition, max(epoch, self._epochs.get(partition, epoch)))
+        self._own(self._owner(partition, max(epoch, self._epochs.get(partition, epoch))))
 
     async def on_revoked(self, partition: int) -> None:
         """Stop firing the partition; what is in flight to Kafka is finished first."""
@@ -62,13 +72,23 @@ class Engine:
             self._loops.pop(partition).cancel()
         self.parts.store.close(partition)
 
-    def _own(self, partition: int, epoch: int) -> None:
+    def _owner(self, partition: int, epoch: int) -> Owner:
         owner = Owner(self.parts, partition, epoch)
         owner.recount_flows()
-        self.owners[partition] = owner
-        loop = asyncio.get_running_loop().create_task(fire_while_active(owner), name=f"fire-{partition}")
+        return owner
+
+    async def _adopt(self, owner: Owner) -> None:
+        """A former owner's process may have ended between emitting and logging: its orders are called, and no row says so."""
+        last = LastStep()
+        await self._ordered(owner.partition, last.take)
+        if last.orders and (count := await owner.adopt(last.orders)):
+            self.parts.log.info("adopted what a former owner had ordered", partition=owner.partition, attempts=count)
+
+    def _own(self, owner: Owner) -> None:
+        self.owners[owner.partition] = owner
+        loop = asyncio.get_running_loop().create_task(fire_while_active(owner), name=f"fire-{owner.partition}")
         loop.add_done_callback(self._loop_ended)
-        self._loops[partition] = loop
+        self._loops[owner.partition] = loop
 
     def _loop_ended(self, loop: asyncio.Task[None]) -> None:
         if not loop.cancelled() and (error := loop.exception()) is not None:

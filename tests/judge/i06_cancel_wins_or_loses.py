@@ -53,5 +53,7 @@ def _on_its_way(history: History, run: str, cancel: Op) -> bool:
 
 def _waited(history: History, run: str) -> bool:
     """Its attempts had failed and it waited for the next, which the cancel took from it."""
-    completion = history.completions.get(run)
-    return completion is not None and completion[1] == "cancelled"
+    schedule, state, _, _ = history.completions.get(run, ("", "", 0, 0))
+    calls = [call for call in history.calls_of.get(schedule, []) if call.run == run]
+    failed = run in history.unheard or any(call.status is None or call.status >= 300 for call in calls)
+    return state == "cancelled" and failed

@@ -64,7 +64,7 @@ def _judge(
     expected, made = min(fails, retries) + 1, len(numbers) - len(deferred)
     wait_ms = life.asked.get("wait_ms", 1000)
     owed_ms = min(call.wall_ms for call in calls) + expected * (wait_ms * 2 + history.settings.epsilon_ms)
-    if made < expected and not deferred and not _given_up(history, run) and owed_ms < history.end_wall_ms:
+    if made < expected and not deferred and owed_ms < history.end_wall_ms:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {expected} are owed")]
     if made > retries + 1:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {retries + 1} are allowed")]
@@ -74,12 +74,6 @@ def _judge(
     # The wait counts from the instant that the caller's clock said: a wrong one makes it shorter or longer.
     wrong_clock = any(fault.kind.startswith("clock") for fault in history.faults)
     return [] if wrong_clock else _waits(life, calls, wait_ms, given_up)
-
-
-def _given_up(history: History, run: str) -> bool:
-    """It was emitted in the moment of a crash, and when its engine was back the missed policy had nothing more for it."""
-    completion = history.completions.get(run)
-    return completion is not None and completion[1] in ("skipped", "missed")
 
 
 def _waits(life: Life, calls: list[Call], wait_ms: int, given_up: GivenUp) -> list[Violation]:

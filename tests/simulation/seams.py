@@ -177,7 +177,12 @@ def twins_in_place(more: Mapping[tuple[Any, str], Any] | None = None) -> Iterato
         # A recovering partition's table of seen keys takes 8 MiB; a simulated one has a few hundred.
         (recovery, "SEEN_SLOTS"): 1 << 12,
     }
-    for name, stage in (("take_commands", "commands"), ("take_results", "results"), ("fire", "firing")):
+    for name, stage in (
+        ("adopt", "adoption"),
+        ("take_commands", "commands"),
+        ("take_results", "results"),
+        ("fire", "firing"),
+    ):
         replaced[engine_owner.Owner, name] = _staged(name, stage)
     for module in SERVICES.values():
         replaced[module, "lane_app"] = MemberApp

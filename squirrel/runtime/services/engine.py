@@ -26,6 +26,7 @@ from squirrel.streams.lanes import LaneSettings
 from squirrel.streams.timeline.recovery import Recovery, RecoverySettings
 from squirrel.streams.timeline.standby import Standby
 from squirrel.streams.timeline.store import TimelineStore
+from squirrel.streams.topic_end import TopicEnd
 from squirrel.wire.calendar_book import CalendarBook
 from squirrel.wire.listeners import ListenerBook
 from squirrel.wire.public import refused_record
@@ -47,7 +48,8 @@ class EngineService:
         self.store = self._store()
         self.parts = self._parts()
         self.recovery = Recovery(self._recovery_settings(), self.store, self.writer)
-        self.engine = Engine(self.parts, self._recover, context.crash)
+        executions = TopicEnd(self.topics.executions, self.recovery.reader)
+        self.engine = Engine(self.parts, self._recover, context.crash, executions.read_back)
         context.door.answer_asks(self.engine.answer)
         self.app = lane_app(self._lane_settings())
         ownership = self.app.ownership

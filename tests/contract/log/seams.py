@@ -13,6 +13,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from squirrel.runtime.clock import SystemClock
 from squirrel.streams.app import lane_app
 from squirrel.streams.lanes import LaneSettings
+from squirrel.streams.lean_consumer import LeanConsumer
 from squirrel.streams.topics_admin import TopicDescription, TopicsAdmin
 from squirrel.streams.writer import BatchWriter
 from tests.eventually import eventually
@@ -72,6 +73,8 @@ class Seam(Protocol):
 
     async def consumer(self) -> Any: ...
 
+    def reader(self) -> Any: ...
+
     async def compact(self, writer: BatchWriter, topic: str) -> None: ...
 
     async def join(self, name: str, group: str, topic: str) -> Member: ...
@@ -124,6 +127,9 @@ class RealSeam:
         await consumer.start()
         self._open.append(consumer)
         return consumer
+
+    def reader(self) -> Any:
+        return LeanConsumer(bootstrap_servers=self.kafka, enable_auto_commit=False, auto_offset_reset="none")
 
     async def compact(self, writer: BatchWriter, topic: str) -> None:
         """Kafka's cleaner comes by itself, within its backoff of 15 s; it leaves the segment alone that is written to."""
@@ -179,6 +185,9 @@ class TwinSeam:
         consumer = Consumer()
         await consumer.start()
         return consumer
+
+    def reader(self) -> Any:
+        return Consumer()
 
     async def compact(self, writer: BatchWriter, topic: str) -> None:
         await writer.append(topic, 0, [(b"filler", b"x", ())])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import CommitFailedError
 
 from squirrel.model.errors import Fatal
+from squirrel.streams.topic_end import PAGE_RECORDS, TopicEnd
 from tests.contract.log.seams import PARTITIONS, Check, Seam, run_on_kafka, run_on_twin
 from tests.eventually import eventually
 
@@ -79,6 +80,32 @@ def test_offsets_of_begin_end_and_position(on: On) -> None:
         assert found == [3, 4]
         assert await consumer.position(tp) == 5
         assert await consumer.getmany(tp, timeout_ms=50) == {}
+
+    on(check)
+
+
+def test_the_end_of_a_partition_is_read_backwards(on: On) -> None:
+    async def check(seam: Seam) -> None:
+        topic, writer = await seam.topic(), await seam.writer()
+        count = 2 * PAGE_RECORDS + 50
+        await writer.append(topic, 0, [(b"k", b"%d" % number, ()) for number in range(count)])
+        await writer.append(topic, 1, [(b"k", b"other", ())])
+        end, pages = TopicEnd(topic, seam.reader), list[list[int]]()
+
+        def take(page: Sequence[bytes]) -> bool:
+            pages.append([int(value) for value in page])
+            return len(pages) != wanted
+
+        for wanted in (1, 2, 3):
+            pages.clear()
+            await end.read_back(0, take)
+            assert [number for page in reversed(pages) for number in page][-PAGE_RECORDS:] == [*range(count)][
+                -PAGE_RECORDS:
+            ]
+            assert len(pages) == wanted
+        assert pages[-1] == list(range(50)), "the beginning is the end of it"
+        await end.read_back(2, take)
+        assert len(pages) == 3, "of an empty partition nothing is handed over"
 
     on(check)
 

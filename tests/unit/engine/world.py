@@ -70,7 +70,11 @@ class World:
 
     def tell(self, op: str, schedule_id: str, **fields: object) -> Decided:
         """Send a command as a gateway would; its outcome."""
-        command = Command(
+        return self.deliver(self.command(op, schedule_id, **fields))
+
+    def command(self, op: str, schedule_id: str, **fields: object) -> Command:
+        """A command that was accepted now."""
+        return Command(
             op=op,  # type: ignore[arg-type]
             namespace="default",
             id=schedule_id,
@@ -78,7 +82,6 @@ class World:
             accepted_ms=self.now_ms,
             **{"reply": True, **fields},  # type: ignore[arg-type]
         )
-        return self.deliver(command)
 
     def create(self, schedule_id: str, **changes: object) -> Decided:
         return self.tell("create", schedule_id, spec=spec(**changes))
