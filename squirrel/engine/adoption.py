@@ -1,9 +1,10 @@
 """What a former owner had ordered and not logged, made known to the rows: what is called is never given up. Pure.
 
-Reads: the newest orders of the partition's executions, and the rows that they name.
+Reads: the newest orders of the partition's executions, the newest of its completions, and the rows that they name.
 Keeps: nothing.
 Writes: into `Work`, the row changes that the former owner's step had decided, as of the instant of that step.
-Promises: an attempt that an executor was ordered to make is in flight in its row before anything else is decided of it.
+Promises: an attempt that an executor was ordered to make is in flight in its row before anything else is decided of it, and
+a run that was said to be skipped or missed is not called.
 Never: orders an attempt again, or adopts what an executor drops or what the row knows.
 
 An owner emits, then logs, one step after the other: so only the last step that emitted anything can be unknown to the rows, and
@@ -26,7 +27,10 @@ from squirrel.model.limits import CATCH_UP_SLOTS_MAX
 from squirrel.model.schedule import OpenRun, Row, RunState, State
 from squirrel.recurrence import RuleError
 from squirrel.streams.timeline.keys import s_key
+from squirrel.wire.public import Completion, decode_completion
 from squirrel.wire.records import Execution, Undecodable, decode_execution
+
+GIVEN_UP = frozenset({RunState.SKIPPED, RunState.MISSED})
 
 
 class LastStep:
@@ -46,6 +50,29 @@ class LastStep:
         newest = max(map(_step_of, [*found, *self.orders[:1]]), default=None)
         self.orders = [each for each in (*found, *self.orders) if _step_of(each) == newest]
         return not found or _step_of(found[0]) == newest
+
+
+class LastGivenUp:
+    """The runs that the newest step gave up without a call, as its completions say, gathered likewise.
+
+    Completions name no owner. It does not matter: what was said of a slot that its row has not come to is kept, whoever said it.
+    """
+
+    def __init__(self) -> None:
+        self.completions: list[Completion] = []
+
+    def take(self, page: Sequence[bytes]) -> bool:
+        """One page, older than those before it. True: the step may reach into the next older one."""
+        found = []
+        for value in page:
+            try:
+                found.append(decode_completion(value))
+            except (ValueError, RecursionError):
+                continue
+        given_up = [each for each in found if each.state in GIVEN_UP and not each.attempts] + self.completions
+        newest_ms = max((each.finished_ms for each in given_up), default=None)
+        self.completions = [each for each in given_up if each.finished_ms == newest_ms]
+        return not found or found[0].finished_ms == newest_ms
 
 
 def _step_of(order: Execution) -> tuple[int, int]:
@@ -75,6 +102,23 @@ def adopt(work: Work, orders: Sequence[Execution]) -> list[Execution]:
     sent = {(order.run, order.attempt) for order in orders}
     work.executions = [each for each in work.executions if (each.run, each.attempt) not in sent]
     return adopted
+
+
+def adopt_given_up(work: Work, completions: Sequence[Completion]) -> int:
+    """Steps the rows again whose slots were given up by a step that was not logged, as of its instant; how many rows.
+
+    An at_most_once row is left: what that step had not emitted of it would be too old to be called.
+    """
+    count = 0
+    for schedule in dict.fromkeys((each.namespace, each.schedule_id) for each in completions):
+        row = work.entries[s_key(*schedule)].row
+        if row is None or row.slot_ms is None or row.spec.at_most_once:
+            continue
+        slots = [each for each in completions if (each.namespace, each.schedule_id) == schedule]
+        if any(each.slot_ms >= row.slot_ms and each.run == run_id(*schedule, each.slot_ms) for each in slots):
+            runs.fire_due(work, row)
+            count += 1
+    return count
 
 
 def _adopt_all(work: Work, row: Row, orders: Sequence[Execution]) -> tuple[list[Execution], bool]:

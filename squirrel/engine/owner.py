@@ -95,19 +95,24 @@ class Owner:
     async def adopt(self, orders: Sequence[Execution]) -> int:
         """Make known to the rows what a former owner's last step had ordered and not logged; how many orders that were.
 
-        At the start of an ownership, before anything else is decided.
+        At the start of an ownership, before anything else is decided. So `adopt_given_up`, for slots that it gave up.
         """
         async with self.lock:
-            work = self._work()
-            work.now_ms = orders[0].emitted_ms
-            work.horizon_ms = work.now_ms + self.parts.emit_ahead_ms
+            work = self._work(orders[0].emitted_ms)
             self._load(work, [s_key(order.namespace, order.schedule) for order in orders])
-            adopted = adoption.adopt(work, orders)
-            if adopted:
-                work.now_ms = self.parts.clock.now_ms()
-                self.admission.emitted(adopted, work.now_ms)
+            if adopted := adoption.adopt(work, orders):
+                self.admission.emitted(adopted, self.parts.clock.now_ms())
                 await self._carry_out(work, ())
         return len(adopted)
+
+    async def adopt_given_up(self, completions: Sequence[Completion]) -> int:
+        """How many rows that were."""
+        async with self.lock:
+            work = self._work(completions[0].finished_ms)
+            self._load(work, [s_key(each.namespace, each.schedule_id) for each in completions])
+            if count := adoption.adopt_given_up(work, completions):
+                await self._carry_out(work, ())
+        return count
 
     async def fire(self, limit: int) -> int:
         """Take up to `limit` rows whose wake has come off the timeline and carry them out; how many there were."""
@@ -158,8 +163,8 @@ class Owner:
         ahead = [(key, value) for key, value in later.items() if decode_row(value).spec.group is None]
         return ahead[:limit] + due[: max(0, limit - len(ahead))]
 
-    def _work(self) -> Work:
-        now_ms = self.parts.clock.now_ms()
+    def _work(self, as_of_ms: int | None = None) -> Work:
+        now_ms = self.parts.clock.now_ms() if as_of_ms is None else as_of_ms
         return Work(
             now_ms=now_ms,
             horizon_ms=now_ms + self.parts.emit_ahead_ms,

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from squirrel.engine.adoption import LastStep
+from squirrel.engine.adoption import LastGivenUp, LastStep
 from squirrel.engine.firing import fire_while_active
 from squirrel.engine.owner import Owner
 from squirrel.engine.parts import EngineParts
@@ -17,10 +17,10 @@ from squirrel.wire.records import encode_command
 
 Recover = Callable[[int], Awaitable[int | None]]
 Crash = Callable[[BaseException], None]
-ReadBack = Callable[[int, Callable[[Sequence[bytes]], bool]], Awaitable[None]]
+ReadBack = Callable[[str, int, Callable[[Sequence[bytes]], bool]], Awaitable[None]]
 
 
-async def _no_orders(partition: int, take: Callable[[Sequence[bytes]], bool]) -> None:
+async def _nothing(topic: str, partition: int, take: Callable[[Sequence[bytes]], bool]) -> None:
     """A log without a past."""
 
 
@@ -28,15 +28,15 @@ class Engine:
     """Implements the partition lifecycle and the lanes that `streams/` calls.
 
     `recover` brings the local store of a partition up to the end of its changelog and answers the owner's epoch (None: the
-    group's generation is the epoch); `crash` ends the process with the reason; `ordered` hands over the partition's executions
-    from the end backwards, as `streams/topic_end.py` does.
+    group's generation is the epoch); `crash` ends the process with the reason; `read_back` hands over a partition of a
+    topic from the end backwards, as `streams/topic_end.py` does.
     """
 
-    def __init__(self, parts: EngineParts, recover: Recover, crash: Crash, ordered: ReadBack = _no_orders) -> None:
+    def __init__(self, parts: EngineParts, recover: Recover, crash: Crash, read_back: ReadBack = _nothing) -> None:
         self.parts = parts
         self.owners: dict[int, Owner] = {}
         self._recover = recover
-        self._ordered = ordered
+        self._read_back = read_back
         self._crash = crash
         self._loops: dict[int, asyncio.Task[None]] = {}
         self._epochs: dict[int, int] = {}  # by partition; one that comes straight back keeps its own
@@ -79,10 +79,16 @@ class Engine:
 
     async def _adopt(self, owner: Owner) -> None:
         """A former owner's process may have ended between emitting and logging: its orders are called, and no row says so."""
-        last = LastStep()
-        await self._ordered(owner.partition, last.take)
-        if last.orders and (count := await owner.adopt(last.orders)):
-            self.parts.log.info("adopted what a former owner had ordered", partition=owner.partition, attempts=count)
+        topics, number = self.parts.topics, owner.partition
+        last, given_up = LastStep(), LastGivenUp()
+        await self._read_back(topics.executions, number, last.take)
+        await self._read_back(topics.completions, number, given_up.take)
+        attempts = await owner.adopt(last.orders) if last.orders else 0
+        rows = await owner.adopt_given_up(given_up.completions) if given_up.completions else 0
+        if attempts or rows:
+            self.parts.log.info(
+                "adopted what a former owner had said", partition=number, attempts=attempts, given_up=rows
+            )
 
     def _own(self, owner: Owner) -> None:
         self.owners[owner.partition] = owner

@@ -22,17 +22,16 @@ Take = Callable[[Sequence[bytes]], bool]
 class TopicEnd:
     """`reader()` makes a consumer that is not started. One object per process; connects for the time of a reading."""
 
-    def __init__(self, topic: str, reader: Callable[[], Any]) -> None:
-        self._topic = topic
+    def __init__(self, reader: Callable[[], Any]) -> None:
         self._reader = reader
         self._turn = asyncio.Semaphore(AT_ONCE_MAX)
 
-    async def read_back(self, partition: int, take: Take) -> None:
+    async def read_back(self, topic: str, partition: int, take: Take) -> None:
         """Hands over the newest page of values, then older ones while `take(page)` asks for one; each in the order of the log.
 
         Stops at the beginning, or after READ_RECORDS_MAX. Raises Fatal when Kafka does not let it read in time.
         """
-        tp = TopicPartition(self._topic, partition)
+        tp = TopicPartition(topic, partition)
         async with self._turn:
             consumer = self._reader()
             try:
@@ -40,8 +39,7 @@ class TopicEnd:
                     await consumer.start()
                     await _read_back(consumer, tp, take)
             except TimeoutError as error:
-                name = f"{self._topic}/{partition}"
-                raise Fatal(f"the end of {name} could not be read within {READ_SECONDS_MAX:g} s") from error
+                raise Fatal(f"the end of {topic}/{partition} could not be read in {READ_SECONDS_MAX:g} s") from error
             finally:
                 await consumer.stop()
 

@@ -1,6 +1,9 @@
 """I14. State agrees with the log: rows on disk, the changelog replayed into nothing, and the derived keys are one thing.
 
-One owner per partition; a run's state in the history is the one that its completion said.
+One owner per partition; a run's state in the history is the one that its completion said, and all its completions say the same.
+
+Two things excuse another completion: a cancel that nobody was told of, whose owner died before it logged it; and an owner that
+stood still or was cut off with its words on the way (docs/guarantees.md, 9). The end of a process excuses nothing.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from collections import defaultdict
 from typing import Any
 
 from tests.judge.history import History
+from tests.judge.i04_bounded_repeats import HARMLESS
 from tests.judge.records import Violation
 
 NAME = "I14"
+ENDINGS = ("kill", "exit", "terminate", "restart", "offsets")  # of processes: what they had said is said
 
 
 def check(history: History) -> list[Violation]:
@@ -36,4 +41,32 @@ def check(history: History) -> list[Violation]:
         if completion is not None and completion[1] != record["state"]:
             detail = f"{record['id']}: the history says {record['state']}, its completion {completion[1]}"
             found.append(Violation(NAME, record["schedule_id"], detail))
+    return found + _one_truth(history)
+
+
+def _one_truth(history: History) -> list[Violation]:
+    said: dict[str, dict[str, int]] = defaultdict(dict)
+    for record in history.tap("completions"):
+        said[record["run"]][record["state"]] = record.get("finished_ms", 0)
+    found = []
+    for run, states in said.items():
+        schedule = history.completions[run][0]
+        if len(states) > 1 and not _untold_cancel(history, schedule, states) and not _stalled(history, states):
+            found.append(Violation(NAME, schedule, f"{run} ended as {' and as '.join(states)}"))
     return found
+
+
+def _untold_cancel(history: History, schedule: str, states: dict[str, int]) -> bool:
+    told = any(op.op == "cancel" and op.is_done for op in history.ops_of.get(schedule, []))
+    return "cancelled" in states and not told
+
+
+def _stalled(history: History, states: dict[str, int]) -> bool:
+    """Somebody may have stood still or been cut off between the two, or in the session before the first."""
+    since_ms = min(states.values()) - history.settings.session_timeout_ms
+    until_ms = max(states.values()) + history.settings.session_timeout_ms
+    return any(
+        history.wall_ms(fault.mono_ns) <= until_ms and history.wall_ms(fault.end_ns) >= since_ms
+        for fault in history.faults
+        if not fault.kind.startswith((*HARMLESS, *ENDINGS))
+    )

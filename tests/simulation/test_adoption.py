@@ -96,6 +96,16 @@ def _rule(missed: str) -> Ask:
     return ask
 
 
+async def _slow(world: DyingWorld, workload: Workload) -> None:
+    await _rule("run_all")(world, workload)
+    world.scripts[NAME] = lambda attempt: (500 if attempt.number == 1 else 200, 1.9)
+
+
+async def adopt_nothing(self: Engine, owner: object) -> None:
+    """An engine of a former release."""
+    del self, owner
+
+
 async def _cancelled_while_away(world: DyingWorld, workload: Workload) -> None:
     asked = {"at_ms": world.wall_ms() + 1000, **workload.common(NAME), "max_retries": 0, "fails": 0, "fallback": False}
     world.scripts[NAME] = lambda attempt: (200, 0.003)
@@ -126,12 +136,21 @@ def test_a_cancel_at_the_next_owner_finds_it_in_flight() -> None:
     assert (states, attempts) == (["succeeded"], [1])
 
 
+def test_a_run_that_was_said_to_be_skipped_is_not_called() -> None:
+    """Its engine dies when it has said so, for the run before is still open, and is back when that one is over."""
+    violations, states, _ = _lived(_slow, 4.0, 2)
+    assert violations == []
+    assert set(states) == {"succeeded"}
+
+
+def test_without_adoption_what_was_skipped_is_called() -> None:
+    """The teeth of that."""
+    violations, _, _ = _lived(_slow, 4.0, 2, {(Engine, "_adopt"): adopt_nothing})
+    assert any("ended as skipped and as succeeded" in each for each in violations)
+
+
 def test_without_adoption_the_judge_says_so() -> None:
     """The teeth of the tests above."""
-
-    async def adopt_nothing(self: Engine, owner: object) -> None:
-        del self, owner
-
     violations, states, _ = _lived(_rule("skip"), 4.0, 1, {(Engine, "_adopt"): adopt_nothing})
     assert any("was attempted 1 times, 2 are owed" in each for each in violations)
     assert states[0] == "skipped"

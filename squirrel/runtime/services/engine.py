@@ -48,8 +48,7 @@ class EngineService:
         self.store = self._store()
         self.parts = self._parts()
         self.recovery = Recovery(self._recovery_settings(), self.store, self.writer)
-        executions = TopicEnd(self.topics.executions, self.recovery.reader)
-        self.engine = Engine(self.parts, self._recover, context.crash, executions.read_back)
+        self.engine = Engine(self.parts, self._recover, context.crash, TopicEnd(self.recovery.reader).read_back)
         context.door.answer_asks(self.engine.answer)
         self.app = lane_app(self._lane_settings())
         ownership = self.app.ownership

@@ -90,7 +90,7 @@ def test_the_end_of_a_partition_is_read_backwards(on: On) -> None:
         count = 2 * PAGE_RECORDS + 50
         await writer.append(topic, 0, [(b"k", b"%d" % number, ()) for number in range(count)])
         await writer.append(topic, 1, [(b"k", b"other", ())])
-        end, pages = TopicEnd(topic, seam.reader), list[list[int]]()
+        end, pages = TopicEnd(seam.reader), list[list[int]]()
 
         def take(page: Sequence[bytes]) -> bool:
             pages.append([int(value) for value in page])
@@ -98,13 +98,13 @@ def test_the_end_of_a_partition_is_read_backwards(on: On) -> None:
 
         for wanted in (1, 2, 3):
             pages.clear()
-            await end.read_back(0, take)
+            await end.read_back(topic, 0, take)
             assert [number for page in reversed(pages) for number in page][-PAGE_RECORDS:] == [*range(count)][
                 -PAGE_RECORDS:
             ]
             assert len(pages) == wanted
         assert pages[-1] == list(range(50)), "the beginning is the end of it"
-        await end.read_back(2, take)
+        await end.read_back(topic, 2, take)
         assert len(pages) == 3, "of an empty partition nothing is handed over"
 
     on(check)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from msgspec.structs import replace
 
-from squirrel.engine.adoption import LastStep, adopt
+from squirrel.engine.adoption import LastGivenUp, LastStep, adopt, adopt_given_up
 from squirrel.engine.flows import Flows
 from squirrel.model.flow import Flow
 from squirrel.model.retry import RetryPolicy
@@ -16,6 +16,7 @@ from squirrel.model.target import Fallback, HttpTarget
 from squirrel.model.when import Every, When
 from squirrel.streams.timeline.keys import s_key
 from squirrel.wire import owner_link as codes
+from squirrel.wire.public import Completion, encode_public
 from squirrel.wire.records import Execution, encode_execution
 from tests.unit.engine.world import T0, TARGET, World
 
@@ -272,6 +273,68 @@ def test_what_no_row_can_take_is_left() -> None:
         assert adopt(work, [other]) == []
         assert not any(entry.touched for entry in work.entries.values())
     assert take_over(world, lost.orders) == lost.orders
+
+
+@pytest.mark.parametrize("overlap", ["skip", "allow"])
+def test_a_run_that_was_said_to_be_skipped_is_not_called(overlap: str) -> None:
+    """Skipped for the run before it, which is over when the next owner comes; or for the hour, by a clock that was ahead."""
+    world = World()
+    lateness = {} if overlap == "skip" else {"max_lateness_ms": 500}
+    world.create("a", when=EACH_SECOND, missed="run_all", overlap=overlap, **lateness)
+    world.run_until(T0 + 1000)
+    if overlap == "allow":
+        world.now_ms = T0 + 2600
+    lost = Crash(world, lambda: world.run_until(T0 + 2600))
+    assert len(lost.said) == 1
+    work = world._work(list(world.rows))
+    work.now_ms = work.horizon_ms = lost.said[0].finished_ms
+    assert adopt_given_up(work, lost.said) == 1
+    world._carry_out(work)
+    assert (world.rows, world.completions) == (lost.logged, lost.said)
+    work = world._work(list(world.rows))
+    assert adopt_given_up(work, lost.said) == 0, "it is known now"
+    world.answer(world.executions[0])
+    world.run_until(T0 + 2700)
+    assert lost.said[0].run not in {each.run for each in world.executions}
+
+
+def test_what_was_given_up_of_other_rows_is_left() -> None:
+    world = World()
+    world.create("a", when=EACH_SECOND, missed="skip", at_most_once=True)
+    world.create("b", when=EACH_SECOND, missed="skip")
+    world.now_ms = T0 + 3500
+    lost = Crash(world, lambda: world.run_until(T0 + 3500))
+    once = [each for each in lost.said if each.schedule_id == "a"]
+    gone = [replace(each, schedule_id="gone") for each in once]
+    on_demand = [replace(each, run="run_x") for each in lost.said if each.schedule_id == "b"]
+    assert len(once) == len(on_demand) == 2
+    work = world._work([*world.rows, s_key("default", "gone")])
+    assert adopt_given_up(work, [*once, *gone, *on_demand]) == 0
+
+
+def _said(run: str, state: str, finished_ms: int, attempts: int = 0) -> bytes:
+    return encode_public(
+        Completion(run, "a", "default", "paid", "", "", state, attempts, "", finished_ms=finished_ms, slot_ms=T0)
+    )
+
+
+def test_the_newest_step_that_gave_up_is_read_and_little_else() -> None:
+    older = [_said(f"o{number}", "skipped", T0 + number) for number in range(9)]
+    newest = [_said("n0", "skipped", T0 + 100), _said("n1", "missed", T0 + 100)]
+    other = [_said("x", "succeeded", T0 + 200, 1), _said("y", "cancelled", T0 + 200)]
+    for log, expected, pages in (
+        ([*older, *newest, *other], ["n0", "n1"], 2),
+        ([*older, *newest], ["n0", "n1"], 1),
+        (other, [], 1),
+        ([*newest, b"{", b"", b"{", b""], ["n0", "n1"], 2),
+    ):
+        last, high, read = LastGivenUp(), len(log), 0
+        while high > 0:
+            read += 1
+            if not last.take(log[max(0, high - 4) : high]):
+                break
+            high -= 4
+        assert ([each.run for each in last.completions], read) == (expected, pages)
 
 
 def _order(run: str, epoch: int, emitted_ms: int) -> Execution:

@@ -49,6 +49,34 @@ def test_i14_history(story: Story, state: str, broken: int) -> None:
     assert len(story.judged(i14_state_is_the_log)) == broken
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "fault", "told", "broken"),
+    [
+        ("skipped", "succeeded", "kill", False, 1),
+        ("missed", "skipped", "kill", False, 1),
+        ("succeeded", "failed", "kill", False, 1),
+        ("skipped", "skipped", "kill", False, 0),
+        ("skipped", "succeeded", "cut", False, 0),
+        ("cancelled", "succeeded", "kill", False, 0),
+        ("cancelled", "succeeded", "kill", True, 1),
+    ],
+)
+def test_i14_one_truth(story: Story, first: str, second: str, fault: str, told: bool, broken: int) -> None:
+    story.create("a", at_ms=T0 + 5_000)
+    story.op("cancel", "a", 4_000, status=204 if told else 202)
+    story.fault(fault, 5_010, 6_000)
+    story.completion("a", 5_000, state=first)
+    story.completion("a", 6_100, state=second)
+    assert len(story.judged(i14_state_is_the_log)) == broken
+
+
+def test_i14_a_stall_of_another_time_excuses_nothing(story: Story) -> None:
+    story.fault("stop", 30_000, 31_000)
+    story.completion("a", 5_000, state="skipped")
+    story.completion("a", 6_100, state="succeeded")
+    assert len(story.judged(i14_state_is_the_log)) == 1
+
+
 @pytest.mark.parametrize(("offset", "broken"), [(7, 0), (8, 1)])
 def test_i15_refused(story: Story, offset: int, broken: int) -> None:
     story.op("poison", "x", 100, asked={"what": "no JSON"}, topic="squirrel.inbox", partition=0, offset=7)
