@@ -1,7 +1,7 @@
 """The owner of the timeline: commands and results in, executions and outcomes out.
 
 Reads: `commands` (changes to schedules), `results` (what became of attempts), `definitions` (routes,
-calendars, listeners).
+calendars, listeners); at a takeover the ends of `executions` and `completions` (what a former owner said last).
 Keeps: one ordered RocksDB per partition, rebuilt from `timeline-changelog`, which is the truth.
 Writes: `executions`, `completions`, `dead-letters`, `timeline-changelog`, `refused`, `definitions`
 (listeners), and `commands` for other schedules.
