@@ -14,7 +14,9 @@ from squirrel.executor.repeats import Repeats
 from squirrel.wire.records import Execution
 
 RESULTS_MARK: Final = "~"  # between the offset that the results had reached and the finished set
-EPOCH_MARK: Final = "."  # between that offset, the newest epoch that was heard and the second of its newest order
+EPOCH_MARK: Final = (
+    "."  # between that offset, the newest epoch heard below the committed one and the second of the newest order
+)
 
 
 class Call(Struct, eq=False):
@@ -73,10 +75,10 @@ class Partition:
             self.quiet.set()
 
     def mark(self) -> tuple[int, str]:
-        """(offset to commit, metadata): how far the results had come, the newest epoch, what is finished beyond the offset."""
+        """(offset to commit, metadata): how far the results had come, the epoch at the offset, what is finished beyond it."""
         offset, finished = self.finished.mark()
         results = "" if self.results_next is None else f"{self.results_next:x}"
-        epoch, emitted_ms = self.repeats.newest
+        epoch, emitted_ms = self.repeats.in_force(offset)
         heard = f"{EPOCH_MARK}{epoch:x}{EPOCH_MARK}{emitted_ms // 1000:x}" if epoch else ""
         return offset, f"{results}{heard}{RESULTS_MARK}{finished}"
 

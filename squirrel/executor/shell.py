@@ -173,7 +173,7 @@ class Executor:
                 return str(error)
             return None
         # A record that was finished before is judged all the same: it teaches what a repeat and a stale epoch are.
-        verdict = owned.repeats.judge(attempt_id(execution), execution.epoch, execution.emitted_ms)
+        verdict = owned.repeats.judge(attempt_id(execution), execution.epoch, execution.emitted_ms, offset)
         if not unfinished:
             self.counters.skipped += 1
             return None

@@ -118,6 +118,7 @@ WINDOW_HOST_MAX: Final = 256  # per target host
 HELD_EXECUTIONS_MAX: Final = 20_000  # executions held for their due instant, per process
 COMMIT_METADATA_BYTES_MAX: Final = 4 * KIB  # Kafka's offset.metadata.max.bytes
 REPEATS_REMEMBERED_MAX: Final = 50_000  # (run, attempt) pairs an executor remembers per partition
+REIGNS_REMEMBERED_MAX: Final = 1000  # owners heard since the oldest execution that is not finished, per partition
 HISTORY_BATCH_MAX: Final = 2000
 
 # --- records on Kafka ----------------------------------------------------------------------------------------------

@@ -54,8 +54,8 @@ def commit_before_apply() -> Replaced:
 def no_epoch_check() -> Replaced:
     """An execution of an owner that was replaced is called like any other."""
 
-    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int) -> str:
-        del epoch, emitted_ms
+    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int) -> str:
+        del epoch, emitted_ms, offset
         if attempt in self._younger or attempt in self._older:
             return "repeat"
         self.remember(attempt)

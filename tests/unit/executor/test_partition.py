@@ -14,20 +14,20 @@ T0 = 1_800_000_000_000
 def test_the_next_executor_does_not_hear_an_owner_that_was_replaced_before_it_began() -> None:
     """Found by the simulation: the epoch was known to one process only, and a restart called the order of a stalled engine."""
     first = Partition(0, Finished(), None)
-    assert first.repeats.judge("a/1", 2**32 + 77, T0) == "new"
+    assert first.repeats.judge("a/1", 2**32 + 77, T0, 0) == "new"
     first.finished.take(0)
     first.finished.finish(0)
     offset, metadata = first.mark()
     resumed = resume(offset, metadata)
     second = Partition(0, resumed.finished, resumed.results_next)
     second.repeats.go_on_from(resumed.epoch, resumed.emitted_ms)
-    assert second.repeats.judge("b/1", 2**32 + 76, T0 + 5_000) == "stale"
-    assert second.repeats.judge("b/1", 2**32 + 77, T0 + 5_000) == "new"
+    assert second.repeats.judge("b/1", 2**32 + 76, T0 + 5_000, 1) == "stale"
+    assert second.repeats.judge("b/1", 2**32 + 77, T0 + 5_000, 2) == "new"
 
 
 def test_a_mark_says_all_of_it_within_the_limit() -> None:
     partition = Partition(0, Finished(10), 0x7FFF_FFFF_FFFF)
-    partition.repeats.judge("a/1", 2**40, T0 * 4)
+    partition.repeats.judge("a/1", 2**40, T0 * 4, 9)
     for offset in range(10, 40_000):
         if not partition.finished.has_room():
             break
