@@ -175,9 +175,9 @@ async def _quiet(world: World, workload: Workload) -> list[str]:
     await pause(owed + QUIET_SECONDS)
     for _ in range(int(QUIET_SECONDS_MAX)):
         reason = _unsettled(world)
+        await pause(1.0)  # for offsets, which are committed a few times a second
         if reason is None:
             return []
-        await pause(1.0)
     return [f"not quiet after {QUIET_SECONDS_MAX:g} s: {reason}"]
 
 
