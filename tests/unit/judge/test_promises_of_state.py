@@ -70,6 +70,14 @@ def test_i14_one_truth(story: Story, first: str, second: str, fault: str, told: 
     assert len(story.judged(i14_state_is_the_log)) == broken
 
 
+def test_i14_the_word_of_a_replaced_owner_may_come_behind_its_successors(story: Story) -> None:
+    story.fault("cut", 4_000, 7_000)
+    story.completion("a", 6_100, state="succeeded")
+    story.completion("a", 5_000, state="skipped")
+    story.final("run", id="a-1", schedule_id="a", state="succeeded")
+    assert story.judged(i14_state_is_the_log) == []
+
+
 def test_i14_a_stall_of_another_time_excuses_nothing(story: Story) -> None:
     story.fault("stop", 30_000, 31_000)
     story.completion("a", 5_000, state="skipped")
