@@ -23,6 +23,8 @@ from squirrel.wire.owner_link import (
     GetStats,
     ListRows,
     NotMine,
+    Owned,
+    Owns,
     Page,
     Stats,
     Undecided,
@@ -70,6 +72,8 @@ async def _answer(parts: EngineParts, owners: Mapping[int, Owner], ask: Ask) -> 
         if ask.partition not in owners:
             return NotMine()
         return Found(parts.store.get_many(ask.partition, [s_key(ask.namespace, ask.id)])[0])
+    if isinstance(ask, Owns):
+        return Owned() if owners.keys() >= set(ask.partitions) else NotMine()
     if isinstance(ask, ListRows):
         return await _list(parts, list(owners), ask)
     if isinstance(ask, FindRun):

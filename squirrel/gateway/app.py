@@ -62,7 +62,7 @@ def create_app(deps: GatewayDeps) -> FastAPI:
     letters = CommandLog(partial(writer.append, settings.dead_letters_topic), settings.write_seconds)
     kept = CommandLog(partial(writer.append, settings.operations_topic), settings.write_seconds)
     audit = _audit_trail(deps, writer)
-    link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds)
+    link = OwnerLink(deps.directory, deps.clock, settings.link_token, settings.outcome_seconds, settings.partitions)
     parts = _parts(deps, link, commands)
     meters = Meters(deps.registry, commands, link)
 

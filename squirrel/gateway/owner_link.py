@@ -18,7 +18,18 @@ import msgspec
 
 from squirrel.model.clock import Clock
 from squirrel.model.errors import Unavailable
-from squirrel.wire.owner_link import PATH, Answer, Ask, Await, NotMine, Undecided, decode_answers, encode_asks
+from squirrel.wire.owner_link import (
+    PATH,
+    Answer,
+    Ask,
+    Await,
+    GetStats,
+    NotMine,
+    Owns,
+    Undecided,
+    decode_answers,
+    encode_asks,
+)
 
 POSTS_PER_LANE_MAX: Final = 4
 ASKS_PER_POST_MAX: Final = 2_000  # two full batches
@@ -65,7 +76,10 @@ class OwnerUnreachable(Unavailable):
 class OwnerLink:
     """Questions to owners. Start with `start`, stop with `close`; both may be called twice."""
 
-    def __init__(self, directory: Directory, clock: Clock, token: str, answer_seconds: float = 5.0) -> None:
+    def __init__(
+        self, directory: Directory, clock: Clock, token: str, answer_seconds: float = 5.0, partitions: int = 1
+    ) -> None:
+        self._partitions = partitions
         self._directory = directory
         self._clock = clock
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/msgpack"}
@@ -132,14 +146,26 @@ class OwnerLink:
     async def _put_all(self, ask: Ask) -> list[Answer]:
         if not self._map:
             await self.refresh()
-        urls = sorted(set(self._map.values()))
-        if not urls:
+        of_owner: dict[str, list[int]] = {}
+        for partition, url in sorted(self._map.items()):
+            of_owner.setdefault(url, []).append(partition)
+        if not of_owner:
             raise Unavailable("no engine owns a partition now; send again", 2)
-        found = await asyncio.gather(*(self._put(url, [ask]) for url in urls))
-        answers = [each for answers in found for each in answers]
-        if any(isinstance(each, NotMine) for each in answers):
+        if isinstance(ask, GetStats):  # a part of the counters is better than none
+            found = await asyncio.gather(*(self._put(url, [ask]) for url in of_owner))
+            return [each for answers in found for each in answers]
+        if len(self._map) < self._partitions:
+            raise OwnerUnreachable("a partition has no engine now; send again", 2)
+        found = await asyncio.gather(*(self._put_around(url, ask, tuple(owned)) for url, owned in of_owner.items()))
+        return [each for answers in found for each in answers]
+
+    async def _put_around(self, url: str, ask: Ask, partitions: tuple[int, ...]) -> list[Answer]:
+        """The answer of an owner that had all these partitions before it and after it."""
+        owns = Owns(partitions)
+        before, answer, after = await self._put(url, [owns, ask, owns])
+        if any(isinstance(each, NotMine) for each in (before, answer, after)):
             raise OwnerUnreachable("an engine is taking over partitions; send again", 2)
-        return answers
+        return [answer]
 
     async def refresh(self) -> None:
         """Reads the map of owners anew; callers at the same time share one reading, and readings keep their distance."""

@@ -52,6 +52,12 @@ class ListRows(Struct, frozen=True, array_like=True, tag="list"):
     limit: int = 50
 
 
+class Owns(Struct, frozen=True, array_like=True, tag="owns"):
+    """Whether all these partitions are this owner's now: `Owned` or `NotMine`. Around an ask over all partitions."""
+
+    partitions: tuple[int, ...]
+
+
 class GetStats(Struct, frozen=True, array_like=True, tag="stats"):
     """Counters of this owner."""
 
@@ -75,7 +81,7 @@ class Crowd(Struct, frozen=True, array_like=True, tag="crowd"):
     limit: int
 
 
-Ask = Await | Get | FindRun | ListRows | GetStats | Upcoming | Crowd
+Ask = Await | Get | FindRun | ListRows | Owns | GetStats | Upcoming | Crowd
 
 
 class Decided(Struct, frozen=True, array_like=True, tag="decided"):
@@ -121,6 +127,10 @@ class Buckets(Struct, frozen=True, array_like=True, tag="buckets"):
     complete: bool
 
 
+class Owned(Struct, frozen=True, array_like=True, tag="owned"):
+    """They are."""
+
+
 class NotMine(Struct, frozen=True, array_like=True, tag="not_mine"):
     """The partition lives elsewhere or is being recovered: ask again after looking up the owners."""
 
@@ -131,7 +141,7 @@ class Undecided(Struct, frozen=True, array_like=True, tag="undecided"):
     """The time was up, or the outcome is no longer remembered: read the schedule to learn it."""
 
 
-Answer = Decided | Found | Page | Stats | Buckets | NotMine | Undecided
+Answer = Decided | Found | Page | Stats | Buckets | Owned | NotMine | Undecided
 
 # The outcomes of commands. The gateway maps them to statuses; api.md, "Answers".
 CREATED = "created"

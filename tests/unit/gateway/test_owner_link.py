@@ -37,6 +37,24 @@ async def test_an_old_map_is_read_again(api: httpx.AsyncClient, world: World) ->
     assert answer.status_code == 201
 
 
+async def test_a_list_without_every_partition_is_no_list(api: httpx.AsyncClient, world: World) -> None:
+    """Found by chaos: an engine whose disk was full had left a partition, and the list was 200 without its rows."""
+    assert (await api.get("/api/v1/schedules")).status_code == 200
+    owners = world.engine.owners
+    owner = owners.pop(1)
+    left = await api.get("/api/v1/schedules")
+    assert (left.status_code, "retry-after" in left.headers) == (503, True)
+    assert (await api.get("/api/v1/stats")).status_code == 200, "a part of the counters is better than none"
+    owners[1] = owner
+    assert (await api.get("/api/v1/schedules")).status_code == 200
+    world.directory.map = {number: url for number, url in world.directory.map.items() if number != 1}
+    world.clock.skip_seconds += 60
+    owners.pop(1)
+    assert (await api.get("/api/v1/schedules")).status_code == 503  # nobody has it yet
+    assert (await api.get("/api/v1/schedules")).status_code == 503
+    owners[1] = owner
+
+
 async def test_outcomes_forgotten_are_read_from_the_row(world: World) -> None:
     async with client_of(create_app(world.deps())) as api:
 
