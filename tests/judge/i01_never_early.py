@@ -6,6 +6,8 @@ set forward may make a service early by its jump, and by no more.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from tests.judge.history import History
 from tests.judge.lives import Life, lives_of
 from tests.judge.records import Call, Violation
@@ -15,17 +17,10 @@ CAUGHT_UP_MS = 2_000
 
 
 def check(history: History) -> list[Violation]:
-    # A clock that was set forward is caught up with so much later again: it is never set back before us.
-    jumps = [
-        (fault.mono_ns, fault.end_ns + (fault.jump_ms + CAUGHT_UP_MS) * 1_000_000, fault.jump_ms)
-        for fault in history.faults
-        if fault.jump_ms > 0
-    ]
     lives = lives_of(history)
     found = []
     for call in history.calls:
-        jumped_ms = max((jump for since, until, jump in jumps if since <= call.mono_ns <= until), default=0)
-        allowed_ms = history.settings.tolerance_ms + jumped_ms
+        allowed_ms = history.settings.tolerance_ms + jumped_ms(history, call.mono_ns)
         life = lives.get(call.schedule_id)
         due_ms = max(call.due_ms, -1 if life is None else _asked_ms(life, call))
         if call.wall_ms < due_ms - allowed_ms:
@@ -34,6 +29,20 @@ def check(history: History) -> list[Violation]:
                 Violation(NAME, call.schedule_id, f"{call.run} attempt {call.attempt} was {early_ms} ms early")
             )
     return found
+
+
+def jumped_ms(history: History, at_ns: int) -> int:
+    """How far some clock may have been ahead then. One that was set forward is caught up with so much later again."""
+    return max((jump for since, until, jump in _jumps(history) if since <= at_ns <= until), default=0)
+
+
+@lru_cache(maxsize=4)
+def _jumps(history: History) -> list[tuple[int, int, int]]:
+    return [
+        (fault.mono_ns, fault.end_ns + (fault.jump_ms + CAUGHT_UP_MS) * 1_000_000, fault.jump_ms)
+        for fault in history.faults
+        if fault.jump_ms > 0
+    ]
 
 
 def _asked_ms(life: Life, call: Call) -> int:

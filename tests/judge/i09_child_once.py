@@ -1,11 +1,13 @@
 """I9. A child is released exactly once per outcome it waits for, never before its parent is over; its delay counts from there.
 
+A clock that was set forward may make it early by its jump, as in I1.
 join all: once after the last parent; any: once after the first. Parents of the harness are one-shots, so a child owes one run.
 """
 
 from __future__ import annotations
 
 from tests.judge.history import History
+from tests.judge.i01_never_early import jumped_ms
 from tests.judge.lives import Life, lives_of
 from tests.judge.records import Violation
 
@@ -43,7 +45,7 @@ def _judge(history: History, life: Life, over: dict[str, tuple[str, int]]) -> li
         lost = released_ms < history.cutoff_ms and not life.maybe_cancelled and not history.runs_of.get(life.id)
         return [Violation(NAME, life.id, "its parents are over and it never ran")] if lost else []
     calls = history.calls_of.get(life.id, [])
-    tolerance_ms = history.settings.tolerance_ms
-    if calls and calls[0].wall_ms < released_ms - tolerance_ms:
+    tolerance_ms = history.settings.tolerance_ms + jumped_ms(history, calls[0].mono_ns)
+    if calls[0].wall_ms < released_ms - tolerance_ms:
         return [Violation(NAME, life.id, f"it ran {released_ms - calls[0].wall_ms} ms before it was released")]
     return []

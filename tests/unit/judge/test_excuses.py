@@ -64,6 +64,16 @@ def test_i9_a_cancelled_parent_is_over_too(story: Story, state: str, broken: int
     assert len(story.judged(i09_child_once)) == broken
 
 
+@pytest.mark.parametrize(("jump", "broken"), [(200, 0), (50, 1)])
+def test_i9_a_clock_that_was_ahead_makes_a_child_early_by_its_jump(story: Story, jump: int, broken: int) -> None:
+    story.create("p", at_ms=T0 + 5_000)
+    story.create("c", after=[["p", "completion"]])
+    story.fault("clock", 4_000, 6_000, jump_ms=jump)
+    story.completion("p", 5_100)
+    story.call("c", 5_000)
+    assert len(story.judged(i09_child_once)) == broken
+
+
 @pytest.mark.parametrize(("overlap", "broken"), [("skip", 0), ("allow", 1)])
 def test_i10_the_last_slot_of_a_pause_may_fall_to_the_overlap_policy(story: Story, overlap: str, broken: int) -> None:
     story.create("a", every_ms=2_000, start_ms=T0 + 2_000, max_runs=3, missed="run_last", overlap=overlap)
