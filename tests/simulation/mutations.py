@@ -102,8 +102,8 @@ def dedupe_off() -> Replaced:
     """An execution that was seen before is called again."""
     former = Repeats.judge
 
-    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int) -> str:
-        verdict = former(self, attempt, epoch, emitted_ms)
+    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int) -> str:
+        verdict = former(self, attempt, epoch, emitted_ms, offset)
         return "new" if verdict == "repeat" else verdict
 
     return {(Repeats, "judge"): judge}
