@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 
 from tests.judge.history import History
+from tests.judge.i14_state_is_the_log import stalled
 from tests.judge.lives import Life, lives_of
 from tests.judge.records import Call, Violation
 
@@ -64,7 +65,7 @@ def _judge(
     expected, made = min(fails, retries) + 1, len(numbers) - len(deferred)
     wait_ms = life.asked.get("wait_ms", 1000)
     owed_ms = min(call.wall_ms for call in calls) + expected * (wait_ms * 2 + history.settings.epsilon_ms)
-    if made < expected and not deferred and owed_ms < history.end_wall_ms:
+    if made < expected and not deferred and not _given_up(history, calls) and owed_ms < history.end_wall_ms:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {expected} are owed")]
     if made > retries + 1:
         return [Violation(NAME, life.id, f"{run} was attempted {made} times, {retries + 1} are allowed")]
@@ -74,6 +75,12 @@ def _judge(
     # The wait counts from the instant that the caller's clock said: a wrong one makes it shorter or longer.
     wrong_clock = any(fault.kind.startswith("clock") for fault in history.faults)
     return [] if wrong_clock else _waits(life, calls, wait_ms, given_up)
+
+
+def _given_up(history: History, calls: list[Call]) -> bool:
+    """A stalled owner's order came behind its successor, which had given it up (docs/guarantees.md, 9). No crash excuses it."""
+    _, state, _, finished_ms = history.completions.get(calls[0].run, ("", "", 0, 0))
+    return state in ("skipped", "missed") and stalled(history, finished_ms, calls[0].wall_ms)
 
 
 def _waits(life: Life, calls: list[Call], wait_ms: int, given_up: GivenUp) -> list[Violation]:

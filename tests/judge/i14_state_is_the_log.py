@@ -51,7 +51,7 @@ def _one_truth(history: History) -> list[Violation]:
     found = []
     for run, states in said.items():
         schedule = history.completions[run][0]
-        if len(states) > 1 and not _untold_cancel(history, schedule, states) and not _stalled(history, states):
+        if len(states) > 1 and not _untold_cancel(history, schedule, states) and not stalled(history, *states.values()):
             found.append(Violation(NAME, schedule, f"{run} ended as {' and as '.join(states)}"))
     return found
 
@@ -61,10 +61,10 @@ def _untold_cancel(history: History, schedule: str, states: dict[str, int]) -> b
     return "cancelled" in states and not told
 
 
-def _stalled(history: History, states: dict[str, int]) -> bool:
-    """Somebody may have stood still or been cut off between the two, or in the session before the first."""
-    since_ms = min(states.values()) - history.settings.session_timeout_ms
-    until_ms = max(states.values()) + history.settings.session_timeout_ms
+def stalled(history: History, *instants_ms: int) -> bool:
+    """Somebody may have stood still or been cut off between these instants, or within a session of them."""
+    since_ms = min(instants_ms) - history.settings.session_timeout_ms
+    until_ms = max(instants_ms) + history.settings.session_timeout_ms
     return any(
         history.wall_ms(fault.mono_ns) <= until_ms and history.wall_ms(fault.end_ns) >= since_ms
         for fault in history.faults

@@ -50,11 +50,11 @@ _LEADS: tuple[tuple[str, ...], ...] = (
 
 
 def leading_plans(seed: int) -> list[Plan]:
-    """One plan for each, and two with many slots a second, so that something is on its way when an engine is cut off."""
+    """One plan for each, and three with many slots a second, so that something is on its way when an engine is cut off."""
     plan = Plan(seed, operations=80, seconds=25.0, faults=6)
     plans = [replace(plan, seed=seed + number, kinds=kinds) for number, kinds in enumerate(_LEADS)]
     busy = replace(plan, operations=60, seconds=50.0, kinds=("cut_engine_long",), mix="rules")
-    return [*plans, replace(busy, seed=seed + 20), replace(busy, seed=seed + 21)]
+    return [*plans, *(replace(busy, seed=seed + number) for number in (27, 35, 40))]
 
 
 def never_seen(sometimes: Counter[str]) -> list[str]:

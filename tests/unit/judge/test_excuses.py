@@ -46,12 +46,18 @@ def test_i8_a_wrong_clock_makes_a_wait_shorter(story: Story, kind: str, broken: 
     assert len(story.judged(i08_retries_exact)) == broken
 
 
-@pytest.mark.parametrize("state", ["skipped", "missed", "succeeded"])
-def test_i8_a_run_that_was_called_owes_its_retry_whatever_its_completion_says(story: Story, state: str) -> None:
+@pytest.mark.parametrize(
+    ("state", "fault", "broken"),
+    [("skipped", "kill", 1), ("missed", "kill", 1), ("succeeded", "cut", 1), ("skipped", "cut", 0)],
+)
+def test_i8_only_a_stall_lets_a_run_be_called_that_was_given_up(
+    story: Story, state: str, fault: str, broken: int
+) -> None:
     story.create("a", every_ms=1_000, start_ms=T0 + 5_000, max_retries=1, fails=1)
     story.call("a", 5_000, status=500)
     story.completion("a", 5_000, state=state)
-    assert len(story.judged(i08_retries_exact)) == 1
+    story.fault(fault, 4_000, 6_000)
+    assert len(story.judged(i08_retries_exact)) == broken
 
 
 @pytest.mark.parametrize(("state", "broken"), [("cancelled", 0), ("", 1)])
