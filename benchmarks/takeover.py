@@ -48,7 +48,7 @@ class Load:
 
 
 async def run(small: bool) -> list[Figure]:
-    async with stage() as on:
+    async with stage(emit_window=0) as on:
         await on.start(*ENGINES)
         pending = await _pending(on, PENDING_SMALL if small else PENDING)
         takeover, taken = await _killed(on, KILL_RATE_PER_S, KILL_SECONDS_SMALL if small else KILL_SECONDS)
