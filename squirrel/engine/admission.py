@@ -65,9 +65,19 @@ class Admission:
             self._served = out[-1][0] if self._left_out else out[0][0]
         return out
 
-    def took(self, shares: Sequence[tuple[str, int]], taken: Mapping[str, int], emitted: Sequence[Execution]) -> None:
-        """What came of the shares: rows taken off the timeline by namespace, and all attempts that were ordered."""
-        self.more = self._left_out or any(taken.get(namespace, share) >= share for namespace, share in shares)
+    def took(
+        self,
+        shares: Sequence[tuple[str, int]],
+        taken: Mapping[str, int],
+        emitted: Sequence[Execution],
+        *,
+        cut_short: bool = False,
+    ) -> None:
+        """What came of the shares: rows taken off the timeline by namespace, and all attempts that were ordered.
+
+        `cut_short`: the step was full before all shares were used.
+        """
+        self.more = cut_short or self._left_out or any(taken.get(each, share) >= share for each, share in shares)
         if len(emitted) <= sum(taken.values()):
             return
         for namespace, count in Counter(execution.namespace for execution in emitted).items():

@@ -122,15 +122,15 @@ class Owner:
             work = self._work()
             ready = self.parts.store.ready(self.partition, work.horizon_ms)
             shares = self.admission.shares(ready, limit, work.now_ms)
-            taken = self._take_due(work, shares)
-            self.admission.took(shares, taken, work.executions)
+            taken, cut_short = self._take_due(work, shares)
+            self.admission.took(shares, taken, work.executions, cut_short=cut_short)
             count = sum(taken.values())
             if count:
                 await self._carry_out(work, ())
             return count
 
-    def _take_due(self, work: Work, shares: Sequence[tuple[str, int]]) -> dict[str, int]:
-        """Rows stepped, by namespace; one that is not reached stays on the timeline, in its place."""
+    def _take_due(self, work: Work, shares: Sequence[tuple[str, int]]) -> tuple[dict[str, int], bool]:
+        """(rows stepped, by namespace; whether the step was full before their end). What is not reached stays in its place."""
         taken: dict[str, int] = {}
         bytes_left = FIRE_BYTES_MAX
         for namespace, share in shares:
@@ -142,10 +142,10 @@ class Owner:
                 count += 1
                 bytes_left -= len(value)
                 if bytes_left < 0 or len(work.executions) + len(work.completions) > FIRE_RECORDS_MAX:
-                    taken[namespace] = share  # there may be more
-                    return taken
+                    taken[namespace] = count
+                    return taken, True
             taken[namespace] = count
-        return taken
+        return taken, False
 
     def _due(self, work: Work, namespace: str, limit: int) -> list[tuple[bytes, bytes]]:
         """What has come, earliest first. In a crowd a part of the room is for what is due after it, a part for what is due now:

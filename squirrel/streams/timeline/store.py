@@ -8,7 +8,7 @@ A RocksDB iterator used after its database was closed crashes the process, so no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -24,9 +24,7 @@ from squirrel.streams.timeline.keys import (
     d_namespace,
     d_prefix,
     d_prefix_of,
-    d_start,
     prefix_end,
-    s_key_parts,
     s_prefix,
 )
 from squirrel.streams.timeline.rocks import (
@@ -34,14 +32,13 @@ from squirrel.streams.timeline.rocks import (
     WRITE_BUFFER_BYTES_DEFAULT,
     below,
     broken,
-    keys_below,
     open_rocks,
     property_of,
     rocks_options,
     wipe_rocks,
     without_log,
 )
-from squirrel.streams.timeline.walk import Walk
+from squirrel.streams.timeline.walk import Walk, walks_of
 
 NO_OFFSET: Final = -1
 FLUSH_IDLE_MS: Final = (
@@ -51,8 +48,6 @@ _RECREATED: Final = "it was emptied or recreated under a running engine. Restore
 _META: Final = Struct(">QQqQ")
 _D: Final = TIMELINE_PREFIX[0]
 _TIMELINE_END: Final = prefix_end(TIMELINE_PREFIX)
-_ROWS: Final = b"S"
-_ROWS_END: Final = prefix_end(_ROWS)
 
 
 class Meta(NamedTuple):
@@ -75,7 +70,7 @@ class PartitionStats(NamedTuple):
 class _Partition:
     """One open database, and a walk over each namespace's timeline in it."""
 
-    __slots__ = ("db", "flushed_wall_ms", "meta", "moved", "origin", "path", "pending", "unflushed", "walks")
+    __slots__ = ("_walks", "db", "flushed_wall_ms", "meta", "moved", "origin", "path", "pending", "unflushed")
 
     def __init__(self, path: Path, db: Any) -> None:
         self.path = path
@@ -88,9 +83,17 @@ class _Partition:
         self.meta = Meta(cursor_ms, wall_ms, offset)
         self.moved = False  # a cursor may stand elsewhere than the C row says
         self.unflushed = False  # something is in memory only
-        self.walks: dict[bytes, Walk] = {}
-        for prefix in map(d_prefix, _namespaces(db)):
-            self.walks[prefix] = Walk(prefix, d_start(prefix, cursor_ms), next_known=False)
+        self._walks: dict[bytes, Walk] | None = None  # until something is asked of them: an open reads the C row only
+
+    @property
+    def walks(self) -> dict[bytes, Walk]:
+        """By the timeline's prefix."""
+        if self._walks is None:
+            try:
+                self._walks = walks_of(self.db, self.meta.cursor_ms)
+            except Exception as error:
+                raise broken(self.path, error) from error
+        return self._walks
 
     def added(self, keys: Sequence[bytes]) -> None:
         """New D keys, ascending."""
@@ -118,15 +121,6 @@ class _Partition:
             self.moved = False
             return min((d_due_ms(walk.cursor) for walk in self.walks.values()), default=0)
         return self.meta.cursor_ms
-
-
-def _namespaces(db: Any) -> Iterator[str]:
-    """The namespaces that have rows, ascending; one seek each."""
-    start = _ROWS
-    while keys := keys_below(db, start, _ROWS_END, 1):
-        namespace = s_key_parts(keys[0])[0]
-        yield namespace
-        start = prefix_end(s_prefix(namespace))
 
 
 class TimelineStore:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
-from squirrel.streams.timeline.keys import d_due_ms, d_start, prefix_end
+from squirrel.streams.timeline.keys import d_due_ms, d_prefix, d_start, prefix_end, s_key_parts, s_prefix
 from squirrel.streams.timeline.rocks import keys_below
+
+_ROWS: Final = b"S"
+_ROWS_END: Final = prefix_end(_ROWS)
 
 
 class Walk:
@@ -73,3 +76,15 @@ class Walk:
     def _is_next(self, key: bytes | None) -> None:
         self._next_key = key
         self.next_ms = None if key is None else d_due_ms(key)
+
+
+def walks_of(db: Any, cursor_ms: int) -> dict[bytes, Walk]:
+    """A walk for each namespace that has rows, by its timeline's prefix; one seek each. Nothing is due before `cursor_ms`."""
+    walks: dict[bytes, Walk] = {}
+    start = _ROWS
+    while keys := keys_below(db, start, _ROWS_END, 1):
+        namespace = s_key_parts(keys[0])[0]
+        prefix = d_prefix(namespace)
+        walks[prefix] = Walk(prefix, d_start(prefix, cursor_ms), next_known=False)
+        start = prefix_end(s_prefix(namespace))
+    return walks
