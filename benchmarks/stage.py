@@ -104,6 +104,9 @@ class Stage:
     folder: Path
     settings: Settings
     topics: Topics
+    given: dict[str, str] = field(
+        default_factory=dict
+    )  # settings of this benchmark's own, as its services' environment
     services: dict[str, Service] = field(default_factory=dict)
 
     @property
@@ -135,7 +138,11 @@ class Stage:
         child = Child(
             name=name,
             argv=[sys.executable, "-m", "squirrel", name.partition("-")[0]],
-            environment={**environment_of(self.settings, port), "SQUIRREL_WORKER": name.partition("-")[2]},
+            environment={
+                **environment_of(self.settings, port),
+                **self.given,
+                "SQUIRREL_WORKER": name.partition("-")[2],
+            },
             ready=http_ready("127.0.0.1", port, "/readyz" if wait_ready else "/healthz"),
         )
         supervisor = Supervisor(
@@ -246,7 +253,8 @@ async def stage(**settings_given: object) -> AsyncIterator[Stage]:
             }
             settings, _ = load(flags, environment={}, env_file=folder / "none", profile=PROFILE)
             await apply_topics(settings)
-            on = Stage(folder, settings, Topics(settings.topic_prefix))
+            given = {f"SQUIRREL_{name.upper()}": str(value) for name, value in settings_given.items()}
+            on = Stage(folder, settings, Topics(settings.topic_prefix), given)
             try:
                 yield on
             except BaseException:
