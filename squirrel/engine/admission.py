@@ -29,9 +29,8 @@ class Admission:
         self.full: set[str] = set()  # namespaces that had something due and no room, at the last look
         self.more = False  # the last shares were too small for somebody: there may be more, and there is room
         self._counts: dict[str, int] = {}
-        self._runs: dict[
-            tuple[str, int], tuple[str, int]
-        ] = {}  # (run, attempt) -> namespace, forgotten at; oldest first
+        # (run, attempt) -> namespace, forgotten at; oldest first
+        self._runs: dict[tuple[str, int], tuple[str, int]] = {}
         self._untracked: deque[tuple[int, str]] = deque()  # forgotten at, namespace
         self._debts: dict[str, int] = {}
         self._served = ""  # the turns go on behind this namespace
