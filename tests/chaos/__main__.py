@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
+import faulthandler
 import logging
 import os
 import secrets
+import signal
 import sys
 from pathlib import Path
 
@@ -14,7 +17,7 @@ import uvloop
 from tests.chaos.curve import chart
 from tests.chaos.machine import IN_NAMESPACE, can_unshare
 from tests.chaos.plan import KIND_OF
-from tests.chaos.run import folder_of, long_form, run, short_form, soak_form
+from tests.chaos.run import Form, Outcome, folder_of, long_form, run, short_form, soak_form
 
 # A broker that is killed every half minute never pays back what its optimising compiler costs.
 QUICK_JVM = "-XX:TieredStopAtLevel=1"
@@ -36,6 +39,21 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+async def cut_short(form: Form, folder: Path) -> Outcome:
+    """The run; whoever loses patience sends SIGTERM and is told what it waits for."""
+    whole = asyncio.ensure_future(run(form, folder))
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, give_up, whole)
+    return await whole
+
+
+def give_up(whole: asyncio.Task[Outcome]) -> None:
+    sys.stderr.write("told to end; what everybody waits for:\n")
+    for task in asyncio.all_tasks():
+        task.print_stack(file=sys.stderr)
+    faulthandler.dump_traceback()
+    whole.cancel()
+
+
 def main() -> int:
     if IN_NAMESPACE not in os.environ and can_unshare():
         # A mount namespace of our own: the small disk that is filled is seen by nobody else and gone with us.
@@ -54,7 +72,8 @@ def main() -> int:
     folder = folder_of(seed, given.folder)
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that the broker is away is what we made
     os.environ["JAVA_TOOL_OPTIONS"] = QUICK_JVM
-    outcome = uvloop.run(run(form, folder))
+    faulthandler.register(signal.SIGUSR1)  # says where it is even when its loop does not turn
+    outcome = uvloop.run(cut_short(form, folder))
     if given.soak is not None:
         sys.stdout.write(chart(folder / "curve.jsonl") + "\n")
     sys.stdout.write(outcome.report + "\n")
