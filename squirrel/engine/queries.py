@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from squirrel.engine.upcoming import crowd, upcoming_runs
-from squirrel.model.limits import PAGE_ITEMS_MAX
+from squirrel.model.limits import PAGE_BYTES_MAX, PAGE_ITEMS_MAX
 from squirrel.model.schedule import LIVE, Row, State, decode_row
 from squirrel.streams.timeline.keys import EVENT_KIND, RUN_KIND, STATE_KIND, TAG_KIND, s_key, x_entry, x_prefix
 from squirrel.wire.owner_link import (
@@ -105,7 +105,7 @@ def stats_of(parts: EngineParts, owners: Mapping[int, Owner]) -> Stats:
 async def _list(parts: EngineParts, partitions: list[int], ask: ListRows) -> Page:
     limit = min(ask.limit, PAGE_ITEMS_MAX)
     rows: list[tuple[bytes, bytes]] = []
-    scanned = 0
+    scanned = bytes_held = 0
     for sort_key, partition, schedule_id in _candidates(parts, partitions, ask):
         scanned += 1
         if scanned % SCAN_PAGE == 0:
@@ -113,9 +113,10 @@ async def _list(parts: EngineParts, partitions: list[int], ask: ListRows) -> Pag
         value = parts.store.get_many(partition, [s_key(ask.namespace, schedule_id)])[0]
         if value is None or not _matches(decode_row(value), ask):
             continue
-        if len(rows) == limit:
+        if len(rows) == limit or (rows and bytes_held + len(value) > PAGE_BYTES_MAX):
             return Page(rows, more=True)
         rows.append((sort_key, value))
+        bytes_held += len(value)
         if scanned >= SCANNED_ROWS_MAX:
             return Page(rows, more=True)
     return Page(rows, more=False)

@@ -35,7 +35,7 @@ from squirrel.wire.records import Command, Op
 OPERATIONS_KEPT_MAX: Final = 200  # running ones and the newest finished ones
 OPERATIONS_RUNNING_MAX: Final = 8  # beyond it callers hear 503
 CHANGES_AT_ONCE_MAX: Final = 64  # under way for one operation, so that others' calls go on
-PAGE_ITEMS: Final = 500
+PAGE_ITEMS: Final = 500  # held by one operation, whatever it matches: a page is changed before the next one is read
 ERRORS_KEPT_MAX: Final = 20  # examples; the rest is counted
 LOCATION: Final = "/api/v1/operations/"
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Running:
     dry_run: bool
     began_ms: int
     state: str = "running"  # running, succeeded, failed (it could not go on; see `reason`)
-    matched: int = 0
+    matched: int = 0  # found so far: it grows while the operation runs
     done: int = 0
     failed: int = 0
     skipped: int = 0
@@ -128,11 +128,9 @@ class BulkOperations:
 
     async def _run(self, running: Running, bulk: Bulk) -> None:
         try:
-            rows = await self._matching(running, bulk)
-            if not bulk.dry_run:
-                for start in range(0, len(rows), CHANGES_AT_ONCE_MAX):
-                    page = rows[start : start + CHANGES_AT_ONCE_MAX]
-                    await asyncio.gather(*(self._change(running, bulk, each) for each in page))
+            cursor = await self._page(running, bulk, None)
+            while cursor is not None:
+                cursor = await self._page(running, bulk, cursor)
             running.state = "succeeded"
         except Unavailable as error:
             running.state, running.reason = "failed", str(error)
@@ -145,23 +143,26 @@ class BulkOperations:
         finally:
             running.finished_ms = self._parts.clock.now_ms()
 
-    async def _matching(self, running: Running, bulk: Bulk) -> list[str]:
-        """The ids that match, all of them before the first change: changes move schedules out of the lists being read."""
+    async def _page(self, running: Running, bulk: Bulk, cursor: str | None) -> str | None:
+        """Changes one page of what matches; where the next begins, None after the last one.
+
+        Lists are ordered by when schedules were made, newest first, and no change touches that. So what a page's changes move
+        from one list to another stays behind the cursor, what is made meanwhile stands before it, and nothing comes twice.
+        """
         where = bulk.where
         ask = ListRows(
             running.namespace, where.states, where.event, where.index_tag, where.q, limit=PAGE_ITEMS
         )  # fmt: skip
-        found: dict[str, None] = {}
-        cursor: str | None = None
-        while True:
-            listed = await list_rows(self._parts.link, ask, cursor)
-            found.update(dict.fromkeys(row.id for row in listed.rows if where.also(row)))
-            running.matched = len(found)
-            if listed.cut:
-                raise Unavailable("the filter matched too little of too much; narrow it by event or tag", 1)
-            if listed.cursor is None:
-                return list(found)
-            cursor = listed.cursor
+        listed = await list_rows(self._parts.link, ask, cursor)
+        if listed.cut:
+            raise Unavailable("the filter matched too little of too much; narrow it by event or tag", 1)
+        ids = list(dict.fromkeys(row.id for row in listed.rows if where.also(row)))
+        running.matched += len(ids)
+        for start in range(0, 0 if bulk.dry_run else len(ids), CHANGES_AT_ONCE_MAX):
+            await asyncio.gather(
+                *(self._change(running, bulk, each) for each in ids[start : start + CHANGES_AT_ONCE_MAX])
+            )
+        return listed.cursor
 
     async def _change(self, running: Running, bulk: Bulk, schedule_id: str) -> None:
         try:

@@ -82,6 +82,9 @@ BODY_BYTES_MAX: Final = 32 * MIB  # a full batch of ordinary schedules
 REQUEST_BYTES_MAX: Final = MIB  # any other call
 PAGE_ITEMS_MAX: Final = 1000
 PAGE_ITEMS_DEFAULT: Final = 50
+PAGE_BYTES_MAX: Final = (
+    8 * MIB
+)  # of rows from one owner for one page: a thousand rows with the largest message are 256 MiB
 PREVIEW_COUNT_MAX: Final = 1000
 
 # --- engine ------------------------------------------------------------------------------------------------------
@@ -148,4 +151,5 @@ assert ROW_BYTES_MAX < RECORD_BYTES_MAX, "every row fits a record"
 assert RESPONSE_BYTES_KEPT_MAX * 6 + PAYLOAD_BYTES_MAX < RECORD_BYTES_MAX, (
     "a result with a body of escapes fits a record"
 )
+assert ROW_BYTES_MAX < PAGE_BYTES_MAX, "every row fits a page"
 assert NO_ROUTE_MS < PARK_MS, "waiting for a route is shorter than waiting for a create"

@@ -7,8 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from squirrel.gateway.bulk import PAGE_ITEMS
+from squirrel.model.limits import PAGE_BYTES_MAX, PAYLOAD_BYTES_MAX
+from squirrel.wire.owner_link import ListRows, decode_asks
 from tests.eventually import eventually
-from tests.unit.gateway.world import one_shot
+from tests.unit.gateway.world import World, one_shot
 
 PATH = "/api/v1/schedules:bulk"
 
@@ -77,6 +80,36 @@ async def test_more_than_a_page(api: httpx.AsyncClient) -> None:
     many = [one_shot(id=f"m{number:04d}", tags=["many"]) for number in range(700)]
     assert (await api.post("/api/v1/schedules:batch", json={"schedules": many})).status_code == 200
     assert (await run(api, filter={"tag": "many"}, action="pause"))["done"] == 700
+
+
+async def test_no_more_than_a_page_is_held_at_once(world: World, api: httpx.AsyncClient) -> None:
+    """However many match: what one page names is changed before the next one is read."""
+    count = 3 * PAGE_ITEMS + 100
+    for first in range(0, count, 800):
+        many = [one_shot(id=f"m{number:04d}") for number in range(first, first + 800)]
+        assert (await api.post("/api/v1/schedules:batch", json={"schedules": many})).status_code == 200
+    made, sent_at_page = world.log.commands, []
+
+    async def watched(body: bytes) -> bytes:
+        if any(isinstance(ask, ListRows) for ask in decode_asks(body)):
+            sent_at_page.append(world.log.commands - made)
+        return await world.engine.answer(body)
+
+    world.answer_asks = watched
+    done = await run(api, filter={"state": ["active", "paused"]}, action="pause")
+    assert [done[name] for name in ("matched", "done", "failed", "skipped")] == [count, count, 0, 0]
+    assert sent_at_page == [0, PAGE_ITEMS, 2 * PAGE_ITEMS, 3 * PAGE_ITEMS]
+
+
+async def test_a_page_is_bounded_in_bytes_too(api: httpx.AsyncClient) -> None:
+    """Rows carry their messages: a page of the largest ones ends early and the next goes on."""
+    message = "x" * (PAYLOAD_BYTES_MAX - 100)
+    count = PAGE_BYTES_MAX // PAYLOAD_BYTES_MAX + 8
+    for number in range(count):
+        await create(api, id=f"m{number:03d}", message=message, tags=["large"], group="one-partition")
+    page = (await api.get("/api/v1/schedules", params={"tag": "large", "limit": 1000})).json()
+    assert 0 < len(page["items"]) <= PAGE_BYTES_MAX // len(message)
+    assert (await run(api, filter={"tag": "large"}, action="pause"))["done"] == count
 
 
 @pytest.mark.parametrize(
