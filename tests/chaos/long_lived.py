@@ -15,6 +15,7 @@ FAN_OUT: Final = 10
 DEPTH: Final = 5
 FAR_MS: Final = 365 * 86_400_000
 SETTLED_SECONDS: Final = 3.0
+CONFLICT: Final = 409
 
 
 def _every_second(
@@ -62,8 +63,8 @@ async def paused(clients: Clients, missed: str) -> None:
         await _preview(clients, http, name)
         while not clients.ending.over:
             answer = await clients.ask(http, "resume", name, ("POST", f"{path}:resume", {}))
-            if answer is not None and answer.status < 300:
-                break
+            if answer is not None and (answer.status < 300 or answer.status == CONFLICT):
+                break  # 409: the pause was never taken, and the rule has come to its end meanwhile
             await clients.ending.pause(CALM_SECONDS)
         clients.seen(f"catch-up by {missed}")
         await clients.ending.pause(6)
