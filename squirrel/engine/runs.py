@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec import Raw
 
 from squirrel.engine import answers, children, events, promises, workflows
+from squirrel.engine.endings import completion_of
 from squirrel.engine.flows import flow_of
 from squirrel.engine.slots import HELD_KINDS, due_of, queued_run, take_due_slot, wake_of
 from squirrel.engine.stages import route_for, stage_of, target_of
@@ -18,7 +19,7 @@ from squirrel.model.retry import RetryPolicy
 from squirrel.model.schedule import FINAL, LastRun, OpenRun, Row, RunState, State
 from squirrel.model.target import PluginTarget
 from squirrel.recurrence import RuleError
-from squirrel.wire.public import Completion, DeadLetter, Result, target_summary
+from squirrel.wire.public import DeadLetter, Result, target_summary
 from squirrel.wire.records import Command, Execution
 
 ROUTE_WAIT_MS = 200  # between looks for a route that is being written
@@ -300,29 +301,8 @@ def finish(
     elif state in (RunState.FAILED, RunState.MISSED):
         row.failures += 1
         row.failures_in_a_row += 1
-    work.completions.append(
-        Completion(
-            run=run.id,
-            schedule_id=row.id,
-            namespace=row.namespace,
-            event=row.event,
-            slot=format_instant(run.slot_ms),
-            due=format_instant(run.due_ms),
-            state=state.value,
-            attempts=run.attempt,
-            finished=format_instant(finished_ms),
-            reason=reason,
-            status=None if result is None else result.status,
-            replay_of=run.replay_of,
-            tags=row.tags,
-            finished_ms=finished_ms,
-            slot_ms=run.slot_ms,
-            due_ms=run.due_ms,
-            retention_ms=row.spec.retention_ms,
-            stage=run.stage,
-            triggered_by=run.triggered_by,
-        )
-    )
+    status = None if result is None else result.status
+    work.completions.append(completion_of(row, run, state, finished_ms, reason, status))
     if run.kind != "replay":
         outcome = children.outcome_of(state)
         children.told_of(row, outcome, finished_ms, answer)

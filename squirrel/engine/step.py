@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from squirrel.engine import changes, children, completing, groups, runs, workflow_verbs
+from squirrel.engine.ordinary import end_ordinary, fire_ordinary
 from squirrel.engine.work import Work
 from squirrel.model.schedule import FINAL, Releasing, Row, State
 from squirrel.wire import owner_link as codes
@@ -80,12 +81,14 @@ def _take_for_unknown(work: Work, row: Row | None, command: Command, offset: int
 def take_result(work: Work, result: Result) -> None:
     """Apply one result; a repeat, or one of a schedule that is gone, changes nothing."""
     row = work.row(result.namespace, result.schedule_id)
-    if row is None or not runs.answered(work, row, result):
+    if row is None or not (end_ordinary(work, row, result) or runs.answered(work, row, result)):
         work.replays += 1
 
 
 def take_due(work: Work, row: Row) -> None:
     """A row whose wake has come: emit, tell children, give up parked changes, or leave the state."""
+    if fire_ordinary(work, row):
+        return
     if row.state is State.UNKNOWN:
         _give_up_parked(work, row)
     elif row.state in FINAL and not row.runs and not row.releasing and (row.expires_ms or 0) <= work.horizon_ms:

@@ -21,6 +21,7 @@ from squirrel.streams.timeline.keys import (
     Shape,
     changed_keys,
     derived_keys,
+    differing,
     keys_of_shape,
     s_key,
     shape_of,
@@ -64,7 +65,7 @@ class Entry:
         if self.row is None:
             return keys_of_shape(self._read, self._shape), []
         if self.row is not self._read:
-            return keys_of_shape(self._read, self._shape), derived_keys(self.row)
+            return differing(keys_of_shape(self._read, self._shape), derived_keys(self.row))
         return changed_keys(self._shape, self.row)
 
 

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from squirrel.model.schedule import decode_row_head
-from squirrel.streams.timeline.keys import derived_keys
+from squirrel.streams.timeline.keys import derived_keys, differing
 
 _NONE: Final[Sequence[bytes]] = ()
 
 
 class Change(NamedTuple):
-    """One record as the store takes it: `value` None deletes; the derived keys of the row before and after."""
+    """One record as the store takes it: `value` None deletes; the derived keys that the row loses and those that it gains."""
 
     key: bytes
     value: bytes | None
-    old_derived: Sequence[bytes]
-    new_derived: Sequence[bytes]
+    lost: Sequence[bytes]
+    gained: Sequence[bytes]
 
 
 def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes, bytes | None]) -> list[Change]:
@@ -32,9 +32,9 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
         kind = key[:1]
         if kind == b"S":
             held = old.get(key) if old else None
-            before = _NONE if held is None else derived_keys(decode_row_head(held))
-            after = _NONE if value is None else derived_keys(decode_row_head(value))
-            out.append(Change(key, value, before, after))
+            before = [] if held is None else derived_keys(decode_row_head(held))
+            after = [] if value is None else derived_keys(decode_row_head(value))
+            out.append(Change(key, value, *(differing(before, after) if before and after else (before, after))))
         elif kind == b"W":
             if value is not None:
                 value.decode()  # what a child waits for is text

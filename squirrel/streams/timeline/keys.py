@@ -166,27 +166,37 @@ def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
     return keys
 
 
+def differing(old: list[bytes], new: list[bytes]) -> tuple[list[bytes], list[bytes]]:
+    """(keys to remove, keys to add) where all keys of the row before and after are known."""
+    if old == new:
+        return [], []
+    return [key for key in old if key not in new], [key for key in new if key not in old]
+
+
 def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
     """(keys to remove, keys to add) when a row of that shape became `row`. Most steps move it and open or close a run."""
     wake_ms, state, event, tags, runs = before
-    if state is not row.state or event != row.event or tags != row.tags or state is State.UNKNOWN:
-        old, new = keys_of_shape(row, before), derived_keys(row)
-        return [key for key in old if key not in new], [key for key in new if key not in old]
+    now_state, now_wake_ms = row.state, row.wake_ms
+    if event != row.event or tags != row.tags or state is State.UNKNOWN or now_state is State.UNKNOWN:
+        return differing(keys_of_shape(row, before), derived_keys(row))
+    namespace, schedule_id = row.namespace, row.id.encode()
     old, new = [], []
-    if wake_ms != row.wake_ms:
+    if wake_ms != now_wake_ms:
+        on_timeline = d_prefix(namespace)
         if wake_ms is not None:
-            old.append(d_key(wake_ms, row.namespace, row.id))
-        if row.wake_ms is not None:
-            new.append(d_key(row.wake_ms, row.namespace, row.id))
+            old.append(on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id)
+        if now_wake_ms is not None:
+            new.append(on_timeline + _DUE(now_wake_ms if now_wake_ms > 0 else 0) + schedule_id)
         if old == new:  # two instants before 1970 stand at the same place
             old, new = [], []
-    if not runs:
-        if row.runs:
-            new += [run_key(row, run.id) for run in row.runs]
-    else:
-        open_now = [run.id for run in row.runs]
-        old += [run_key(row, run) for run in runs if run not in open_now]
-        new += [run_key(row, run) for run in open_now if run not in runs]
+    entry = _DUE(_INVERTED_MAX - row.created_ms) + schedule_id
+    if state is not now_state:
+        old.append(x_prefix(namespace, STATE_KIND, state) + entry)
+        new.append(x_prefix(namespace, STATE_KIND, now_state) + entry)
+    if runs or row.runs:
+        prefix, open_now = run_prefix(namespace), [run.id for run in row.runs]
+        old += [b"%b%b\0%b" % (prefix, run.encode(), entry) for run in runs if run not in open_now]
+        new += [b"%b%b\0%b" % (prefix, run.encode(), entry) for run in open_now if run not in runs]
     return old, new
 
 

@@ -110,9 +110,14 @@ class _Partition:
             start = end
         self.moved = True
 
-    def removed(self, key: bytes) -> None:
-        self.pending -= 1
-        self.walks[d_prefix_of(key)].removed(key)
+    def removed(self, keys: list[bytes]) -> None:
+        """D keys that went, in any order."""
+        self.pending -= len(keys)
+        while keys:
+            prefix = d_prefix_of(keys[0])
+            others = [key for key in keys if not key.startswith(prefix)]  # almost always none
+            self.walks[prefix].removed(keys if not others else [key for key in keys if key.startswith(prefix)])
+            keys = others
         self.moved = True
 
     def cursor_ms(self) -> int:
@@ -319,24 +324,21 @@ class TimelineStore:
         batch = WriteBatch(raw_mode=True)
         put, delete = batch.put, batch.delete
         arrived: list[bytes] = []
-        for key, value, old, new in changes:
+        gone: list[bytes] = []
+        for key, value, lost, gained in changes:
             if value is None:
                 delete(key)
             else:
                 put(key, value)
-            if not old:
-                arrived += new
-            elif old != new:
-                arrived += [derived for derived in new if derived not in old]
-                for derived in old:
-                    if derived not in new:
-                        delete(derived)
-                        if derived[0] == _D:
-                            found.removed(derived)
+            arrived += gained
+            gone += lost
+        for derived in gone:
+            delete(derived)
         # In order, which saves the memtable half of its search (3.4 -> 2.5 us a row of four keys); D keys come first.
         arrived.sort()
         for derived in arrived:
             put(derived, b"")
+        found.removed([derived for derived in gone if derived[0] == _D])
         found.added(arrived[: bisect_left(arrived, _TIMELINE_END)])
         offset = found.meta.changelog_offset if changelog_offset is None else changelog_offset
         if offset < found.meta.changelog_offset:

@@ -39,13 +39,13 @@ class Walk:
         if self.next_known and (self._next_key is None or first < self._next_key):
             self._is_next(first)
 
-    def removed(self, key: bytes) -> None:
-        """A key that was there went."""
-        if self.taken:
-            self.taken.discard(key)
+    def removed(self, keys: list[bytes]) -> None:
+        """Keys that were there went."""
+        if self.taken and keys:
+            self.taken.difference_update(keys)
             if not self.taken:
                 self.cursor = max(self.cursor, self.walked + b"\0")
-        if key == self._next_key:
+        if self._next_key in keys:
             self.next_known = False
 
     def keys(self, db: Any, until_ms: int, limit: int, from_ms: int | None) -> list[bytes]:
