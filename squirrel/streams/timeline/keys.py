@@ -15,6 +15,7 @@ Ids and namespaces cannot hold NUL (model/ids.py); events and tags are escaped, 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from struct import Struct
 from typing import Final
@@ -146,22 +147,26 @@ def shape_of(head: RowHead | Row) -> Shape:
 
 def derived_keys(head: RowHead | Row) -> list[bytes]:
     """The D key (when something is to wake it) and the X keys of a row, D first."""
-    return keys_of_shape(head, shape_of(head))
+    return _keys(head, head.wake_ms, head.state, head.event, head.tags, [run.id for run in head.runs])
 
 
 def keys_of_shape(head: RowHead | Row, shape: Shape) -> list[bytes]:
-    """The keys this row had when it was of that shape. One that only holds parked changes (UNKNOWN) is in no list."""
-    wake_ms, state, event, tags, runs = shape
+    """The keys this row had when it was of that shape."""
+    return _keys(head, *shape)
+
+
+def _keys(
+    head: RowHead | Row, wake_ms: int | None, state: State, event: str, tags: tuple[str, ...], runs: Sequence[str]
+) -> list[bytes]:
+    """A row that only holds parked changes (UNKNOWN) is in no list."""
     on_timeline, by_state, by_event = _prefixes_of_all(head.namespace, state, event)
     schedule_id = head.id.encode()
-    timed = [] if wake_ms is None else [on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id]
-    if state is State.UNKNOWN:
-        return timed
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
-    keys = [*timed, by_state + entry, by_event + entry]
-    if tags:
+    keys = [] if state is State.UNKNOWN else [by_state + entry, by_event + entry]
+    if wake_ms is not None:
+        keys.insert(0, on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id)
+    if (tags or runs) and state is not State.UNKNOWN:
         keys.extend([x_prefix(head.namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
-    if runs:
         keys.extend([run_key(head, run) for run in runs])
     return keys
 
