@@ -8,9 +8,13 @@ a run that was said to be skipped or missed is not called.
 Never: orders an attempt again, or adopts what an executor drops or what the row knows.
 
 An owner emits, then logs, one step after the other: so only the last step that emitted anything can be unknown to the rows, and
-only that of the newest owner, for it adopted what those before it had left before it emitted. What an older one sent behind
-that is dropped by executors. Runs on demand are adopted, too: their command is taken again, and may come behind their result.
-An at_most_once attempt is logged before it is emitted: there is nothing to adopt.
+only that of the newest owner, for it adopted what those before it had left before it emitted. Runs on demand are adopted, too:
+their command is taken again, and may come behind their result.
+
+A new owner's mark (`wire/owner_mark.py`) is acknowledged before the end is read. What a former owner still had on its way comes
+behind it: executors drop it, and it is not read here. It is still owed by the rows, for none says that it was emitted: that is
+logged after the order's acknowledgement, so after the mark, so after the changelog was taken over, and the broker refuses it.
+An at_most_once attempt is logged before it is emitted: there is nothing to adopt, and executors call it behind a mark, too.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from squirrel.model.limits import CATCH_UP_SLOTS_MAX
 from squirrel.model.schedule import OpenRun, Row, RunState, State
 from squirrel.recurrence import RuleError
 from squirrel.streams.timeline.keys import s_key
+from squirrel.wire.owner_mark import OwnerMark, owner_mark_of
 from squirrel.wire.public import Completion, decode_completion
 from squirrel.wire.records import Execution, Undecodable, decode_execution
 
@@ -38,18 +43,34 @@ class LastStep:
 
     def __init__(self) -> None:
         self.orders: list[Execution] = []  # in the order of the log
+        self._marks: set[int] = set()  # epochs whose marks stand in the pages that were taken
 
     def take(self, page: Sequence[bytes]) -> bool:
-        """One page, older than those before it. True: the step may reach into the next older one."""
-        found = []
+        """One page, older than those before it. True: the step may reach into the next older one.
+
+        What stands behind the mark or an order of a newer owner is passed over: executors drop it. The page in front of a
+        mark is read, too: a mark may itself have come late, behind its successor's.
+        """
+        heard = 0  # the newest epoch of the page
+        marks: set[int] = set()
+        found: list[Execution] = []
         for value in page:
-            try:
-                found.append(decode_execution(value))
-            except Undecodable:  # whoever wrote it, the executor sets it aside
+            each = _order_or_mark(value)
+            if each is None or each.epoch < heard:
                 continue
-        newest = max(map(_step_of, [*found, *self.orders[:1]]), default=None)
-        self.orders = [each for each in (*found, *self.orders) if _step_of(each) == newest]
-        return not found or _step_of(found[0]) == newest
+            heard = each.epoch
+            if isinstance(each, Execution):
+                found.append(each)
+            else:
+                marks.add(heard)
+        begun = {epoch for epoch in self._marks if epoch >= heard}
+        self._marks = begun | marks
+        found += [each for each in self.orders if each.epoch >= heard]
+        newest = max(map(_step_of, found), default=None)
+        self.orders = [each for each in found if _step_of(each) == newest]
+        if newest is None:
+            return True
+        return newest[0] not in begun and all(each.epoch < newest[0] or _step_of(each) == newest for each in found)
 
 
 class LastGivenUp:
@@ -73,6 +94,13 @@ class LastGivenUp:
         newest_ms = max((each.finished_ms for each in given_up), default=None)
         self.completions = [each for each in given_up if each.finished_ms == newest_ms]
         return not found or found[0].finished_ms == newest_ms
+
+
+def _order_or_mark(value: bytes) -> Execution | OwnerMark | None:
+    try:
+        return decode_execution(value)
+    except Undecodable:
+        return owner_mark_of(value)  # what neither is, whoever wrote it, the executor sets aside
 
 
 def _step_of(order: Execution) -> tuple[int, int]:

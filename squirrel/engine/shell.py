@@ -12,6 +12,7 @@ from squirrel.engine.owner import Owner
 from squirrel.engine.parts import EngineParts
 from squirrel.engine.queries import answer_all, calendar_users
 from squirrel.wire.owner_link import decode_asks, encode_answers
+from squirrel.wire.owner_mark import OwnerMark, encode_owner_mark
 from squirrel.wire.public import decode_result
 from squirrel.wire.records import encode_command
 
@@ -78,8 +79,14 @@ class Engine:
         return owner
 
     async def _adopt(self, owner: Owner) -> None:
-        """A former owner's process may have ended between emitting and logging: its orders are called, and no row says so."""
+        """A former owner's process may have ended between emitting and logging: its orders are called, and no row says so.
+
+        The mark comes first: what a former owner still has on its way stands in front of it and is read here, or behind and is
+        dropped.
+        """
         topics, number = self.parts.topics, owner.partition
+        mark = encode_owner_mark(OwnerMark(owner.epoch, self.parts.clock.now_ms()))
+        await self.parts.writer.append(topics.executions, number, [(b"", mark, ())])
         last, given_up = LastStep(), LastGivenUp()
         await self._read_back(topics.executions, number, last.take)
         await self._read_back(topics.completions, number, given_up.take)

@@ -33,16 +33,26 @@ class Repeats:
         self._emitted_ms = 0  # newest order of the newest epoch
         self._reigns: deque[Reign] = deque(maxlen=REIGNS_REMEMBERED_MAX)
 
-    def judge(self, attempt: str, epoch: int, emitted_ms: int, offset: int) -> Verdict:
-        """`attempt` is `run/number`. Records are judged in the order of the log."""
+    def heard(self, epoch: int, emitted_ms: int, offset: int) -> bool:
+        """An owner's mark or order, in the order of the log; False: the owner was replaced by one that was heard before."""
         if epoch < self._epoch and emitted_ms - self._emitted_ms < ERA_MS:
-            return "stale"
+            return False
         if epoch != self._epoch:
             self._epoch = epoch
             self._emitted_ms = emitted_ms
             self._reigns.append(Reign(offset, epoch))
         elif emitted_ms > self._emitted_ms:
             self._emitted_ms = emitted_ms
+        return True
+
+    def judge(self, attempt: str, epoch: int, emitted_ms: int, offset: int, *, logged: bool = False) -> Verdict:
+        """`attempt` is `run/number`. Records are judged in the order of the log.
+
+        `logged`: its owner had logged it before it ordered it, as it does with what is called at most once. So its successor
+        knows it as under way, whatever stands between them here, and waits for its result: nobody else orders it.
+        """
+        if not self.heard(epoch, emitted_ms, offset) and not logged:
+            return "stale"
         if attempt in self._younger or attempt in self._older:
             return "repeat"
         self.remember(attempt)

@@ -22,6 +22,7 @@ from squirrel.executor.window import Window
 from squirrel.model.limits import HELD_EXECUTIONS_MAX, MIB, PAYLOAD_BYTES_MAX
 from squirrel.model.target import Target
 from squirrel.wire.attempt import Attempt, Outcome
+from squirrel.wire.owner_mark import owner_mark_of
 from squirrel.wire.public import refused_record, target_summary
 from squirrel.wire.records import Execution, Undecodable, decode_execution
 
@@ -169,11 +170,18 @@ class Executor:
         try:
             execution = decode_execution(record.value)
         except Undecodable as error:
+            mark = owner_mark_of(record.value)
+            if mark is None:
+                return str(error) if unfinished else None
+            owned.repeats.heard(mark.epoch, mark.emitted_ms, offset)
             if unfinished:
-                return str(error)
+                owned.finished.finish(offset)
             return None
         # A record that was finished before is judged all the same: it teaches what a repeat and a stale epoch are.
-        verdict = owned.repeats.judge(attempt_id(execution), execution.epoch, execution.emitted_ms, offset)
+        logged = execution.not_after_ms is not None
+        verdict = owned.repeats.judge(
+            attempt_id(execution), execution.epoch, execution.emitted_ms, offset, logged=logged
+        )
         if not unfinished:
             self.counters.skipped += 1
             return None

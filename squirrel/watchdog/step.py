@@ -14,6 +14,7 @@ from squirrel.model.schedule import FINAL, RowHead, RunState, State, decode_row_
 from squirrel.model.target import HttpTarget
 from squirrel.streams.timeline.keys import s_key_parts
 from squirrel.watchdog.ledger import Emitted, Expected, Ledger
+from squirrel.wire.owner_mark import owner_mark_of
 from squirrel.wire.records import Undecodable, decode_execution
 
 Kind = Literal["changelog", "executions", "results", "completions"]
@@ -88,7 +89,12 @@ class Reading:
             self._ledger.expect(Expected(namespace, schedule_id, due_ms, head.event, record.partition, record.offset))
 
     def _execution(self, record: Any) -> None:
-        execution = decode_execution(record.value)
+        try:
+            execution = decode_execution(record.value)
+        except Undecodable:
+            if owner_mark_of(record.value) is not None:
+                return  # an owner began: no order
+            raise
         if not execution.track:
             return  # nobody says what becomes of it
         target = execution.target

@@ -11,6 +11,7 @@ from standardwebhooks import Webhook
 
 from squirrel.model.target import HttpTarget, KafkaTarget, PluginTarget
 from squirrel.testing import Line, Received, Target, answer, no_answer
+from squirrel.wire.owner_mark import OwnerMark, encode_owner_mark
 from squirrel.wire.public import decode_refused
 from tests.eventually import eventually
 from tests.system.executor.conftest import World
@@ -185,10 +186,15 @@ async def test_kafka_targets(world: World) -> None:
 
 async def test_poison_is_set_aside_and_the_lane_goes_on(world: World) -> None:
     async with Target(answer()) as target, world.executor() as service:
-        await world.writer.append(world.topics.executions, 1, [(b"k", b"\x93nonsense", ()), (b"k", None, ())])
-        await world.emit(world.execution(1, target.url))
-        await world.until(1)
-        await eventually(lambda: committed_is(service, world.topics.executions, 1, 3))
+        mark = (b"", encode_owner_mark(OwnerMark(4, world.now_ms())), ())
+        await world.writer.append(world.topics.executions, 1, [(b"k", b"\x93nonsense", ()), mark, (b"k", None, ())])
+        await world.emit(world.execution(5, target.url, epoch=3))
+        await world.emit(world.execution(1, target.url, epoch=4))
+        assert [result.schedule_id for result in await world.until(1)] == ["s1"], (
+            "a former owner's comes behind the mark"
+        )
+        await eventually(lambda: committed_is(service, world.topics.executions, 1, 5))
+        assert service.executor.values()["poison"] == 2, "an owner's mark is none"
     topic = world.topics.refused
     async with AIOKafkaConsumer(
         topic, bootstrap_servers=world.settings.kafka, auto_offset_reset="earliest"

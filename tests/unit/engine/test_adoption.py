@@ -16,6 +16,7 @@ from squirrel.model.target import Fallback, HttpTarget
 from squirrel.model.when import Every, When
 from squirrel.streams.timeline.keys import s_key
 from squirrel.wire import owner_link as codes
+from squirrel.wire.owner_mark import OwnerMark, encode_owner_mark
 from squirrel.wire.public import Completion, encode_public
 from squirrel.wire.records import Execution, encode_execution
 from tests.unit.engine.world import T0, TARGET, World
@@ -341,6 +342,10 @@ def _order(run: str, epoch: int, emitted_ms: int) -> Execution:
     return Execution(run, 1, "default", "a", "paid", T0, T0, emitted_ms, epoch, TARGET, b"null")
 
 
+def _mark(epoch: int) -> bytes:
+    return encode_owner_mark(OwnerMark(epoch, T0))
+
+
 def _read(*log: Execution | bytes, page: int = 2) -> tuple[list[str], int]:
     """(the runs of the last step, pages read)."""
     values = [each if isinstance(each, bytes) else encode_execution(each) for each in log]
@@ -365,6 +370,26 @@ def test_the_last_step_is_read_and_little_else() -> None:
 
 def test_a_record_of_nobody_is_passed_over() -> None:
     assert _read(_order("a", 5, T0), b"\xc1", b"", b"\xc1", b"", b"[]") == (["a"], 3)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 9])
+def test_what_was_on_its_way_when_its_owner_was_replaced_is_none_of_ours(page: int) -> None:
+    """It stands behind its successor's mark: executors drop it, so nobody may wait for its result."""
+    last = [_order(f"a{number}", 5, T0 + 5) for number in range(2)]
+    late = [_order(f"l{number}", 5, T0 + 10) for number in range(3)]
+    for log, expected in (
+        ([_mark(5), *last, _mark(6), *late, _mark(7)], ["a0", "a1"]),  # the successor died before it ordered anything
+        ([_mark(5), *last, late[0], _mark(6), *late[1:], _mark(7), _mark(8)], ["l0"]),  # the step was cut in two
+        ([_mark(5), *last, _mark(6), _order("b", 6, T0 + 9), *late, _order("c", 6, T0 + 9), _mark(7)], ["b", "c"]),
+        ([_mark(5), *last, _mark(6), _mark(5), *late, _mark(7)], ["a0", "a1"]),  # a mark of its own on its way, too
+        ([_mark(6), *late], []),
+    ):
+        assert _read(*log, page=page)[0] == expected
+
+
+def test_an_owner_that_ordered_little_is_read_back_to_its_mark() -> None:
+    older = [_order(f"o{number}", 5, T0 + number) for number in range(50)]
+    assert _read(*older, _mark(6), _order("n", 6, T0 + 100), _mark(7)) == (["n"], 3)
 
 
 def test_what_a_replaced_owner_sent_behind_its_successor_is_none_of_ours() -> None:

@@ -21,6 +21,25 @@ def test_an_owner_that_was_replaced_is_not_heard() -> None:
     assert repeats.judge("b/1", 7, 1002, 7) == "new", "what a stale owner said is not remembered"
 
 
+def test_an_owner_is_heard_from_its_mark_on() -> None:
+    repeats = Repeats()
+    assert repeats.judge("a/1", 7, 1000, 5) == "new"
+    assert repeats.heard(8, 1001, 6)
+    assert repeats.judge("b/1", 7, 1002, 7) == "stale", "on its way when its owner was replaced"
+    assert not repeats.heard(7, 1003, 8), "a mark that comes late makes nobody an owner again"
+    assert repeats.judge("b/1", 8, 1004, 9) == "new", "its successor had not seen it, and orders it"
+    assert [repeats.in_force(base)[0] for base in (6, 7)] == [7, 8], "whoever goes on behind a mark knows it"
+
+
+def test_what_was_logged_before_it_was_ordered_is_called_whoever_owns_it_now() -> None:
+    """At most once: the successor's row says that it is under way, and nobody orders it again."""
+    repeats = Repeats()
+    assert repeats.heard(8, 1001, 6)
+    assert repeats.judge("a/1", 7, 1000, 7, logged=True) == "new"
+    assert repeats.judge("a/1", 7, 1000, 8, logged=True) == "repeat"
+    assert repeats.judge("b/1", 7, 1000, 9) == "stale", "it puts nobody in force"
+
+
 def test_a_group_that_began_anew_is_heard() -> None:
     repeats = Repeats()
     assert repeats.judge("a/1", 900, 1000, 8) == "new"

@@ -7,15 +7,13 @@ import httpx
 from squirrel.engine import owner as room
 from squirrel.model.instants import format_instant
 from squirrel.wire.partitioner import partition_of
-from squirrel.wire.records import decode_execution
-from tests.unit.gateway.world import NOW_MS, PARTITIONS, TOPICS, World, one_shot
+from tests.unit.gateway.world import NOW_MS, PARTITIONS, World, one_shot
 
 GROUP = {"group": "g"}  # one partition
 
 
 def emitted(world: World) -> list[str]:
-    records = [each for (topic, _), found in world.log.records.items() if topic == TOPICS.executions for each in found]
-    return [decode_execution(value).schedule for _, value, _ in records if value is not None]
+    return [each.schedule for _, each in world.orders()]
 
 
 async def test_what_is_due_now_does_not_wait_behind_what_is_late(world: World, api: httpx.AsyncClient) -> None:

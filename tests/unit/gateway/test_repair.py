@@ -11,9 +11,8 @@ from squirrel.gateway import sweep_work, sweeps
 from squirrel.model.ids import run_id
 from squirrel.stores.history import AttemptRecord, CompletionRecord, DeadLetterRecord, HistoryBatch
 from squirrel.wire.operations import decode_operation
-from squirrel.wire.records import decode_execution
 from tests.eventually import eventually
-from tests.unit.gateway.world import NOW_MS, TOPICS, World, client_of, create_app, one_shot
+from tests.unit.gateway.world import NOW_MS, World, client_of, create_app, one_shot
 
 API = "/api/v1"
 OLD_MS = NOW_MS - 3_600_000
@@ -43,13 +42,7 @@ async def failed_runs(api: httpx.AsyncClient, world: World, *names: str, letters
 
 def replays(world: World) -> list[str]:
     """The old runs that were called again, a name for each call."""
-    found = [
-        decode_execution(value)
-        for (topic, _), records in world.log.records.items()
-        if topic == TOPICS.executions
-        for _, value, _ in records
-    ]
-    return sorted(each.replay_of or "" for each in found)
+    return sorted(each.replay_of or "" for _, each in world.orders())
 
 
 async def begin(api: httpx.AsyncClient, path: str, **body: Any) -> str:

@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from squirrel.wire.records import decode_execution
-from tests.unit.gateway.world import HOOK, TOPICS, World
+from tests.unit.gateway.world import HOOK, World
 
 PATH = "/api/v1/workflows/order"
 STEPS = [
@@ -88,13 +87,8 @@ async def test_a_run_from_start_to_end(kept: httpx.AsyncClient, world: World) ->
     charge, ship = shown["steps"]
     assert (charge["state"], charge["schedule"], charge["attempts"]) == ("in_flight", f"{run['id']}.charge", 1)
     assert (ship["state"], ship["after"]) == ("pending", ["charge"])
-    (message,) = [
-        decode_execution(value).message
-        for (topic, _), records in world.log.records.items()
-        if topic == TOPICS.executions
-        for _, value, _ in records
-    ]
-    assert message == b'{"order":7}'
+    ((_, order),) = world.orders()
+    assert order.message == b'{"order":7}'
     await world.finish()
     await world.caught_up()
     shown = (await kept.get(path)).json()

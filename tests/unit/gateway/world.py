@@ -34,8 +34,9 @@ from squirrel.streams.timeline.store import TimelineStore
 from squirrel.wire.documents import TargetPolicy
 from squirrel.wire.expectations import AskExpectations, Expectations, decode_ask, encode_expectations
 from squirrel.wire.owner_link import PATH
+from squirrel.wire.owner_mark import owner_mark_of
 from squirrel.wire.public import Result, encode_public
-from squirrel.wire.records import decode_execution
+from squirrel.wire.records import Execution, decode_execution
 from squirrel.wire.route_book import DEFINITIONS_PARTITION, RouteBook
 from tests.eventually import eventually
 
@@ -284,23 +285,20 @@ class World:
 
     async def emitted(self) -> None:
         """Returns once the engine has emitted a run."""
-        await eventually(lambda: any(topic == TOPICS.executions for topic, _ in self.log.records))
+        await eventually(lambda: bool(self.orders()))
+
+    def orders(self) -> list[tuple[int, Execution]]:
+        """(partition, execution): what the engine has emitted, in the order of each partition."""
+        found = []
+        for (topic, partition), records in self.log.records.items():
+            if topic == TOPICS.executions:
+                values = [value for _, value, _ in records if owner_mark_of(value) is None]
+                found += [(partition, decode_execution(value)) for value in values]
+        return found
 
     async def finish(self, state: str = "succeeded", *, record: bool = True, status: int = 200) -> str:
         """An executor's word on the newest emitted attempt: to the engine, and, when `record`, to the history."""
-        executions = [
-            decode_execution(value)
-            for (topic, _), records in self.log.records.items()
-            if topic == TOPICS.executions
-            for _, value, _ in records
-        ]
-        execution = max(executions, key=lambda each: (each.emitted_ms, each.attempt))
-        partition = next(
-            partition
-            for (topic, partition), records in self.log.records.items()
-            if topic == TOPICS.executions
-            and any(decode_execution(value).run == execution.run for _, value, _ in records)
-        )
+        partition, execution = max(self.orders(), key=lambda each: (each[1].emitted_ms, each[1].attempt))
         now_ms = self.clock.now_ms()
         text = format_instant(now_ms)
         result = Result(
