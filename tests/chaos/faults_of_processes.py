@@ -122,8 +122,9 @@ async def clock_forward(world: World, target: str, seconds: float) -> int:
     return CLOCK_JUMP_MS
 
 
-async def clock_back(world: World, target: str, seconds: float) -> None:
+async def clock_back(world: World, target: str, seconds: float) -> int:
     await _set_clock(world, target, seconds, -CLOCK_JUMP_MS)
+    return -CLOCK_JUMP_MS
 
 
 async def _set_clock(world: World, target: str, seconds: float, jump_ms: int) -> None:

@@ -16,7 +16,7 @@
   answered, null when nothing was; `ended_ns` is null while nobody knows; `body` is the JSON.
 - `taps/<topic>.jsonl`, the whole topic without prefix, decoded: the record's fields, `partition`, `offset`, `key`. msgpack
   records are written with their fields' names; times are the `*_ms` fields.
-- `faults.jsonl`: `{"mono_ns", "end_ns", "kind", "target", "jump_ms"?}`.
+- `faults.jsonl`: `{"mono_ns", "end_ns", "kind", "target", "jump_ms"?}` (of a clock that was set; below 0: back).
 - `final.jsonl`, how it ended, told apart by `what`: `end` (`mono_ns`, `wall_ms` of one instant after the drain,
   `last_heal_ns`, and what differs from `Settings`), `schedule` (`id`, `status` of the GET, `state`, `revision`, `nonce`), `run`
   (`id`, `schedule_id`, `state`, `due_ms`), `metric` (`service`, `name`, `value`), `lag` (`group`, `topic`, `partition`, `lag`),

@@ -29,7 +29,8 @@ def check(history: History) -> list[Violation]:
 def _judge(history: History, life: Life) -> list[Violation]:
     owed = life.slots_ms(history.cutoff_ms)
     if not life.is_one_shot:
-        owed = [slot for slot in owed if slot > life.taken_ms(history)]
+        paused_ms = life.paused_ms(history)
+        owed = [slot for slot in owed if life.taken_ms(history) < slot < paused_ms]
     runs = history.runs_of.get(life.id, {})
     called = {call.run for call in history.calls_of.get(life.id, [])}
     excused = {run for run in runs if run not in called and _ended_without_call(history, run)}
@@ -67,7 +68,7 @@ def _blind(history: History, life: Life, owed: list[int], excused: list[int]) ->
     """The windows without a call, by time alone. A moved one-shot is looked for from the earliest instant it ever had."""
     left = Counter(owed)
     left.subtract(slot for slot in excused if slot in left)
-    tolerance_ms = history.settings.tolerance_ms + max((fault.jump_ms for fault in history.faults), default=0)
+    tolerance_ms = history.settings.tolerance_ms + max([0, *(fault.jump_ms for fault in history.faults)])
     if life.is_one_shot and owed:
         left = Counter({min(life.dues_ms()): 0 if excused else 1})
     windows = [(slot - tolerance_ms, float(history.end_wall_ms)) for slot in (+left).elements()]

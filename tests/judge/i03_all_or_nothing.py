@@ -26,7 +26,7 @@ def check(history: History) -> list[Violation]:
         if calls and final is not None and final["status"] == 404:
             found.append(Violation(NAME, life.id, "it was called and is not listed"))
         elif final is not None and final["status"] == 200 and not calls and not life.maybe_cancelled:
-            owed = life.slots_ms(history.cutoff_ms)
+            owed = life.slots_ms(min(history.cutoff_ms, life.paused_ms(history)))
             if owed and not history.runs_of.get(life.id):
                 found.append(Violation(NAME, life.id, "it is listed and was never called"))
     return found

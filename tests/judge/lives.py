@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -61,10 +61,36 @@ class Life:
         """When it was taken at the latest: a rule owes nothing from before that. Endless while nobody ever said."""
         return history.wall_ms(history.end_ns if self.create.ended_ns is None else self.create.ended_ns)
 
+    def paused_ms(self, history: History) -> float:
+        """From when it may stand paused for good. Endless, unless it ends so and a pause is known that no resume came behind.
+
+        A pause that nobody answered for may be taken at any time after it was sent: behind a resume that was sent later, too.
+        What fell due in a fault before it may still be owed when it is taken, and is then owed to whoever resumes.
+        """
+        if history.final_schedules.get(self.id, {}).get("state") != "paused":
+            return float("inf")
+        resumes = [resume.started_ns for resume in self.resumes if resume.outcome != "fail"]
+        ended = [(pause, history.end_ns if pause.ended_ns is None else pause.ended_ns) for pause in self.pauses]
+        lasting = [
+            pause.started_ns
+            for pause, ended_ns in ended
+            if pause.outcome == "info" or (pause.outcome == "ok" and not any(each > ended_ns for each in resumes))
+        ]
+        if not lasting:
+            return float("inf")
+        since_ns = min(lasting)
+        for fault in sorted(history.faults, key=lambda each: each.end_ns, reverse=True):
+            if since_ns <= fault.end_ns + history.settings.epsilon_ms * 1_000_000:
+                since_ns = min(since_ns, fault.mono_ns)
+        return history.wall_ms(since_ns)
+
 
 @lru_cache(maxsize=4)
 def lives_of(history: History) -> dict[str, Life]:
-    """By id. A second create of an id (a retry of an indeterminate one) counts as the first when that was not acknowledged."""
+    """By id. A second create of an id (a retry of an indeterminate one) counts as the first when that was not acknowledged.
+
+    It was sent when the first of the same content was sent: that one may be what was taken.
+    """
     found: dict[str, Life] = {}
     for op in history.ops:
         if op.op == "create":
@@ -72,7 +98,8 @@ def lives_of(history: History) -> dict[str, Life]:
             if life is None:
                 found[op.id] = Life(op.id, op)
             elif op.outcome == "ok" and not life.accepted:
-                life.create = op
+                sent_ns = life.create.started_ns if op.asked == life.create.asked else op.started_ns
+                life.create = replace(op, started_ns=sent_ns)
         elif (life := found.get(op.id)) is not None:
             kinds = {
                 "update": life.updates,

@@ -50,7 +50,7 @@ class Fault(Struct):
     end_ns: int
     kind: str
     target: str = ""
-    jump_ms: int = 0  # of a clock that was set forward
+    jump_ms: int = 0  # of a clock that was set; below 0: set back
 
 
 class Settings(Struct):

@@ -54,8 +54,8 @@ def commit_before_apply() -> Replaced:
 def no_epoch_check() -> Replaced:
     """An execution of an owner that was replaced is called like any other."""
 
-    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int) -> str:
-        del epoch, emitted_ms, offset
+    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int, *, logged: bool = False) -> str:
+        del epoch, emitted_ms, offset, logged
         if attempt in self._younger or attempt in self._older:
             return "repeat"
         self.remember(attempt)
@@ -102,8 +102,8 @@ def dedupe_off() -> Replaced:
     """An execution that was seen before is called again."""
     former = Repeats.judge
 
-    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int) -> str:
-        verdict = former(self, attempt, epoch, emitted_ms, offset)
+    def judge(self: Any, attempt: str, epoch: int, emitted_ms: int, offset: int, *, logged: bool = False) -> str:
+        verdict = former(self, attempt, epoch, emitted_ms, offset, logged=logged)
         return "new" if verdict == "repeat" else verdict
 
     return {(Repeats, "judge"): judge}

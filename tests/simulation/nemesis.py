@@ -210,7 +210,7 @@ class Nemesis:
 
     async def _set_clock(self, jump_ms: int, seconds: float) -> None:
         process = self._one(self.chance.choice(("engine", "executor")))
-        self.world.fault("clock", process.name, seconds, max(jump_ms, 0))
+        self.world.fault("clock", process.name, seconds, jump_ms)
         process.skew_ms = jump_ms
         await pause(seconds)
         self.world.processes[process.name].skew_ms = 0
