@@ -49,24 +49,7 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
             work.refuse(command, "conflict", "id", f"{command.id} exists with other content")
         work.decide(offset, command, codes.REPEATED if same else codes.CONFLICT, row)
         return None
-    made = Row(
-        namespace=command.namespace,
-        id=command.id,
-        state=State.ACTIVE,
-        wake_ms=None,
-        created_ms=command.accepted_ms,
-        event=spec.event,
-        tags=spec.tags,
-        revision=1,
-        runs=[],
-        spec=spec,
-        updated_ms=command.accepted_ms,
-        command_id=command.command_id,
-        fingerprint=command.fingerprint,
-        command_offset=offset,
-        rule_ms=command.accepted_ms,
-        workflow=decode_workflow_state(command.workflow) if command.workflow else None,
-    )
+    made = _row_of(command, spec, offset)
     groups.place(work, made)
     if is_plain(spec.when) and made.workflow is None and (spec.when.at_ms or 0) >= 0:
         made.slot_ms = made.wake_ms = spec.when.at_ms  # as `begin` finds it, the long way
@@ -75,6 +58,30 @@ def create(work: Work, row: Row | None, command: Command, offset: int) -> Row | 
         begin(work, made)
         work.put(made)
     work.decide(offset, command, codes.CREATED, made)
+    return made
+
+
+def _row_of(command: Command, spec: Spec, offset: int) -> Row:
+    """A new row. By position: by name it takes three times as long, a twentieth of the whole create."""
+    made = Row(
+        command.namespace,
+        command.id,
+        State.ACTIVE,
+        None,
+        command.accepted_ms,
+        spec.event,
+        spec.tags,
+        1,
+        [],
+        spec,
+        command.accepted_ms,
+    )
+    made.command_id = command.command_id
+    made.fingerprint = command.fingerprint
+    made.command_offset = offset
+    made.rule_ms = command.accepted_ms
+    if command.workflow:
+        made.workflow = decode_workflow_state(command.workflow)
     return made
 
 
@@ -310,7 +317,12 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     row.runs.append(run)
     row.command_offset = offset
     row.updated_ms = max(command.accepted_ms, row.updated_ms)
-    runs.emit(work, row, run)
+    if command.op == "replay" and not work.room_to_repeat(row.namespace, len(work.executions)):
+        run.state = (
+            RunState.RETRY_WAIT
+        )  # on the timeline: it gets its share of the window there, behind what is due now
+    else:
+        runs.emit(work, row, run)
     runs.settle(work, row)
     still_open = next((open_run for open_run in row.runs if open_run.id == run.id), None)
     work.decide(offset, command, codes.TRIGGERED, row, open_run=still_open)

@@ -14,6 +14,7 @@ from typing import Any
 
 from squirrel.engine import adoption, step
 from squirrel.engine.admission import Admission
+from squirrel.engine.crowds import overtaking
 from squirrel.engine.flows import Flows
 from squirrel.engine.open_rows import open_rows
 from squirrel.engine.outcomes import Outcomes
@@ -160,7 +161,7 @@ class Owner:
         later = dict(store.due(self.partition, namespace, work.horizon_ms, part, crowd_ms + 1))
         if later and crowd_ms < punctual_ms:
             later.update(store.due(self.partition, namespace, work.horizon_ms, part, punctual_ms))
-        ahead = [(key, value) for key, value in later.items() if decode_row(value).spec.group is None]
+        ahead = overtaking(due, later.items())
         return ahead[:limit] + due[: max(0, limit - len(ahead))]
 
     def _work(self, as_of_ms: int | None = None) -> Work:
@@ -176,6 +177,7 @@ class Owner:
             listeners=self.parts.listeners,
             workflows=self.parts.workflows,
             flows=self.flows,
+            room_to_repeat=self.admission.room_to_repeat,
         )
 
     def _children(self, namespace: str, parent: str, after_child: str, limit: int) -> list[tuple[str, str]]:
@@ -234,10 +236,11 @@ class Owner:
                 continue
             row = entry.row
             value = encode_row(row) if row is not None else None
-            changes.append(Change(key, value, *entry.changed_keys()))
+            lost, gained = entry.changed_keys()
+            changes.append((key, value, lost, gained))
             log.append((key, value, ()))
         for key, value in work.waiters.items():
-            changes.append(Change(key, value, [], []))
+            changes.append((key, value, [], []))
             log.append((key, value, ()))
         return changes, log
 

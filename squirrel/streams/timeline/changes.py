@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from squirrel.model.schedule import decode_row_head
 from squirrel.streams.timeline.keys import derived_keys, differing
@@ -11,13 +11,9 @@ from squirrel.streams.timeline.keys import derived_keys, differing
 _NONE: Final[Sequence[bytes]] = ()
 
 
-class Change(NamedTuple):
-    """One record as the store takes it: `value` None deletes; the derived keys that the row loses and those that it gains."""
-
-    key: bytes
-    value: bytes | None
-    lost: Sequence[bytes]
-    gained: Sequence[bytes]
+# (key, value, lost, gained): one record as the store takes it. No value deletes; `lost` and `gained` are the derived keys that
+# go and come with it. A plain tuple: a step makes thousands.
+Change = tuple[bytes, bytes | None, Sequence[bytes], Sequence[bytes]]
 
 
 def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes, bytes | None]) -> list[Change]:
@@ -34,11 +30,12 @@ def changes_of(records: Iterable[tuple[bytes, bytes | None]], old: Mapping[bytes
             held = old.get(key) if old else None
             before = [] if held is None else derived_keys(decode_row_head(held))
             after = [] if value is None else derived_keys(decode_row_head(value))
-            out.append(Change(key, value, *(differing(before, after) if before and after else (before, after))))
+            lost, gained = differing(before, after) if before and after else (before, after)
+            out.append((key, value, lost, gained))
         elif kind == b"W":
             if value is not None:
                 value.decode()  # what a child waits for is text
-            out.append(Change(key, value, _NONE, _NONE))
+            out.append((key, value, _NONE, _NONE))
     return out
 
 
