@@ -39,7 +39,7 @@ def _judge(history: History, life: Life, pause: Op, resume: Op) -> list[Violatio
     down = [slot for slot in life.slots_ms(until_ms + ahead_ms) if slot > since_ms + history.settings.emit_ahead_ms]
     judged = [slot for slot in down if slot < until_ms - behind_ms - GRACE_MS]
     # Those that are the last one at some instant of the span.
-    last = [slot for slot, then in zip(down, [*down[1:], None], strict=True) if not then or then > until_ms - behind_ms]
+    last = [slot for slot, then in zip(down, [*down, None][1:], strict=True) if not then or then > until_ms - behind_ms]
     policy = life.asked.get("missed", "run_last")
     wanted = {"run_all": set(judged), "run_last": set(last), "skip": set()}[policy]
     owed = wanted if policy == "run_all" or len(last) == 1 else set()

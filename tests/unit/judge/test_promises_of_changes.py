@@ -191,6 +191,13 @@ def test_i10_a_slot_that_is_skipped_says_so(story: Story) -> None:
     assert "no completion that says so" in story.judged(i10_missed_exact)[0]
 
 
+def test_i10_a_pause_without_a_slot(story: Story) -> None:
+    story.create("a", every_ms=2_000, start_ms=T0 + 2_000, max_runs=1)
+    story.op("pause", "a", 3_000, status=200)
+    story.op("resume", "a", 11_000, status=200)
+    assert story.judged(i10_missed_exact) == []
+
+
 def test_i10_the_preview_keeps_its_word(story: Story) -> None:
     _paused(story, "run_all", [4_000, 6_000, 8_000, 10_000])
     story.op("preview_resume", "a", 10_500, status=200, slots_ms=[T0 + 4_000, T0 + 4_500])
