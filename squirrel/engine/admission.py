@@ -19,6 +19,7 @@ from squirrel.model.limits import ADMISSION_DEBT_MAX, ADMITTED_MS_MAX, UNTRACKED
 from squirrel.wire.records import Execution
 
 UNLIMITED: Final = 0  # as a window: everything that is due is emitted at once
+REPLAYED_PART: Final = 2  # of a window: replays beyond it wait on the timeline like everything else
 
 
 class Admission:
@@ -101,6 +102,12 @@ class Admission:
         """An attempt has ended. True: its namespace had no room until now."""
         known = self._runs.pop((run, attempt), None)
         return known is not None and self._leaves(known[0])
+
+    def room_to_repeat(self, namespace: str, ordered: int) -> bool:
+        """Whether a replay may be ordered beside the timeline, `ordered` attempts into a step. The rest is for what is due."""
+        if self.window == UNLIMITED:
+            return True
+        return self._counts.get(namespace, 0) + ordered < self.window // REPLAYED_PART
 
     def look_again_ms(self, now_ms: int) -> int | None:
         """In how many milliseconds a full namespace may have room again without any result; None: nobody is full."""

@@ -32,6 +32,7 @@ from squirrel.wire.records import Command, Execution, Undecodable, decode_comman
 ALIVE_MS = 60_000
 PUNCTUAL_MS = 1_000  # what is not later than this does not wait behind what is
 AFTER_CROWD_PART = 3  # of the room of a step
+BACKLOG_PART = 4  # of the room of a step: so much at least is for what is late, however much is due now
 FIRE_RECORDS_MAX = 10_000  # emitted by one step: schedules that are made up for may owe a thousand runs each
 FIRE_BYTES_MAX = 16 * 1024 * 1024  # of rows taken off the timeline in one step, so that large messages do not pile up
 
@@ -149,8 +150,8 @@ class Owner:
         return taken, False
 
     def _due(self, work: Work, namespace: str, limit: int) -> list[tuple[bytes, bytes]]:
-        """What has come, earliest first. In a crowd a part of the room is for what is due after it, a part for what is due now:
-        neither a bulk that is due in one instant nor a backlog holds up what comes after. A group keeps its order.
+        """What has come, earliest first. In a crowd a part of the room is for what is due after it; before a crowd that is late
+        goes what is due now. So neither a bulk that is due in one instant nor a backlog holds up what comes after.
         """
         store, punctual_ms = self.parts.store, work.now_ms - PUNCTUAL_MS
         due = store.due(self.partition, namespace, work.horizon_ms, limit)
@@ -160,9 +161,10 @@ class Owner:
         part = -(-limit // AFTER_CROWD_PART)
         later = dict(store.due(self.partition, namespace, work.horizon_ms, part, crowd_ms + 1))
         if later and crowd_ms < punctual_ms:
-            later.update(store.due(self.partition, namespace, work.horizon_ms, part, punctual_ms))
-        ahead = overtaking(due, later.items())
-        return ahead[:limit] + due[: max(0, limit - len(ahead))]
+            part = limit - limit // BACKLOG_PART
+            later = dict(store.due(self.partition, namespace, work.horizon_ms, part, punctual_ms)) | later
+        ahead = overtaking(due, later.items())[: min(part, limit)]
+        return ahead + due[: limit - len(ahead)]
 
     def _work(self, as_of_ms: int | None = None) -> Work:
         now_ms = self.parts.clock.now_ms() if as_of_ms is None else as_of_ms

@@ -95,6 +95,8 @@ class Work:
     outcomes: dict[int, Decided] = field(default_factory=dict)  # by offset of the command
     newest: Entry = field(default_factory=lambda: Entry(None))  # the one that was asked for last: most likely put next
     flows: Flows = field(default_factory=Flows)  # the owner's, over all its steps
+    # Whether a replay may be ordered now, after so many attempts of this step: namespace, attempts.
+    room_to_repeat: Callable[[str, int], bool] = lambda namespace, ordered: True
     replays: int = 0  # commands and results that had been applied before
 
     def load(self, key: bytes, row: Row | None) -> None:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec import Struct
+
+_PREFIX: Final = "flow:"
 
 
 class Flow(Struct, gc=False, frozen=True, array_like=True):
@@ -15,4 +19,9 @@ class Flow(Struct, gc=False, frozen=True, array_like=True):
 
 def flow_group(key: str) -> str:
     """The group of all schedules of one flow: they share a partition, so its one owner can count them exactly."""
-    return f"flow:{key}"
+    return f"{_PREFIX}{key}"
+
+
+def is_flow_group(group: str) -> bool:
+    """Whether a group is there for its flow's sake: its members share a partition, and promise no order."""
+    return group.startswith(_PREFIX)

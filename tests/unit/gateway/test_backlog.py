@@ -19,7 +19,7 @@ def emitted(world: World) -> list[str]:
 async def test_what_is_due_now_does_not_wait_behind_what_is_late(world: World, api: httpx.AsyncClient) -> None:
     late, now = ids_of_one_partition("late", 12), ids_of_one_partition("now", 3)
     await _create(api, late, now)
-    assert await _fired(world, 10) == [*late[10:], *now, *late[:5]]
+    assert await _fired(world, 10) == [*now, *late[10:], *late[:5]]
     assert await _fired(world, 10) == late[5:10]
 
 
