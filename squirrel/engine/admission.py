@@ -20,6 +20,8 @@ from squirrel.wire.records import Execution
 
 UNLIMITED: Final = 0  # as a window: everything that is due is emitted at once
 REPLAYED_PART: Final = 2  # of a window: replays beyond it wait on the timeline like everything else
+KEPT_PART: Final = 3  # of a window no crowd may fill: what comes due after it has room at once
+HELD_LOOK_MS: Final = 50  # between looks for what came due after a crowd that is held back, where no result wakes first
 
 
 class Admission:
@@ -36,12 +38,13 @@ class Admission:
         self._debts: dict[str, int] = {}
         self._served = ""  # the turns go on behind this namespace
         self._left_out = False  # somebody had room and no share
+        self._held_back = False  # a crowd has filled its part of a window, at the last look
 
     def shares(self, ready: Sequence[str], limit: int, now_ms: int) -> list[tuple[str, int]]:
         """(namespace, how many rows it may take off the timeline) for those with something due; `limit` for all together."""
         self._forget(now_ms)
         self.full.clear()
-        self._left_out = False
+        self._left_out = self._held_back = False
         if self.window == UNLIMITED and len(ready) == 1:
             return [(ready[0], limit)]
         order = sorted(ready)
@@ -64,6 +67,17 @@ class Admission:
         if out:
             self._served = out[-1][0] if self._left_out else out[0][0]
         return out
+
+    def of_a_crowd(self, namespace: str, wanted: int) -> int:
+        """How many rows of a crowd, `wanted` at most, may be taken off the timeline now."""
+        if self.window == UNLIMITED:
+            return wanted
+        room = self.window - self.window // KEPT_PART - self._counts.get(namespace, 0)
+        if room >= wanted:
+            return wanted
+        self.full.add(namespace)
+        self._held_back = True
+        return max(0, room)
 
     def took(
         self,
@@ -113,9 +127,10 @@ class Admission:
         """In how many milliseconds a full namespace may have room again without any result; None: nobody is full."""
         if not self.full:
             return None
+        longest_ms = HELD_LOOK_MS if self._held_back else ADMITTED_MS_MAX
         if self._untracked:
-            return max(1, self._untracked[0][0] - now_ms)
-        return ADMITTED_MS_MAX
+            return min(longest_ms, max(1, self._untracked[0][0] - now_ms))
+        return longest_ms
 
     def _room(self, namespace: str, limit: int) -> int:
         return limit if self.window == UNLIMITED else max(0, self.window - self._counts.get(namespace, 0))

@@ -158,13 +158,14 @@ class Owner:
         if len(due) < limit:
             return due
         crowd_ms = decode_row_head(due[-1][1]).wake_ms or 0
-        part = -(-limit // AFTER_CROWD_PART)
+        room = self.admission.of_a_crowd(namespace, limit)
+        part = max(-(-limit // AFTER_CROWD_PART), limit - room)
         later = dict(store.due(self.partition, namespace, work.horizon_ms, part, crowd_ms + 1))
         if later and crowd_ms < punctual_ms:
-            part = limit - limit // BACKLOG_PART
+            part = max(limit - limit // BACKLOG_PART, part)
             later = dict(store.due(self.partition, namespace, work.horizon_ms, part, punctual_ms)) | later
         ahead = overtaking(due, later.items())[: min(part, limit)]
-        return ahead + due[: limit - len(ahead)]
+        return ahead + due[: min(room, limit - len(ahead))]
 
     def _work(self, as_of_ms: int | None = None) -> Work:
         now_ms = self.parts.clock.now_ms() if as_of_ms is None else as_of_ms
