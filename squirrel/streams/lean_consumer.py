@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from inspect import GEN_CREATED, getgeneratorstate
 from typing import Any, Final
+from weakref import proxy
 
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer.fetcher import FetchResult, PartitionRecords
@@ -38,12 +39,20 @@ class LeanConsumer(AIOKafkaConsumer):
 
         fetcher._proc_fetch_request = lean
 
+    async def stop(self) -> None:
+        """As aiokafka's, and what was fetched ahead is gone at once: the collector comes by once in a million objects."""
+        await super().stop()
+        if self._fetcher is not None:
+            self._fetcher._records.clear()
+
 
 def _unwrap(records: Any) -> None:
     """Replace the iterator of a fetched partition that nobody reads yet; one that was replaced stays."""
     stock = records._records_iterator
     if stock is not None and stock.gi_code is _STOCK and getgeneratorstate(stock) == GEN_CREATED:
-        records._records_iterator = _bare(records)
+        # By proxy: a generator that holds what holds it would keep megabytes that were fetched and never read (a rebalance, a
+        # seek, a stop) until the collector comes.
+        records._records_iterator = _bare(proxy(records))
 
 
 def _bare(records: Any) -> Iterator[Any]:
