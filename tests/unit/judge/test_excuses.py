@@ -12,6 +12,7 @@ from tests.judge import (
     i08_retries_exact,
     i09_child_once,
     i10_missed_exact,
+    i17_nothing_left_over,
 )
 from tests.unit.judge.story import T0, Story
 
@@ -188,3 +189,24 @@ def test_i10_a_clock_that_was_ahead_ended_the_pause_behind(story: Story, jump: i
     for slot in (4_400, 6_400):
         story.completion("a", 8_000, run=f"a-{slot}", state="skipped", slot_ms=T0 + slot)
     assert len(story.judged(i10_missed_exact)) == broken
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "ended", "due", "broken"),
+    [
+        ("info", "retry_wait", "paused", 9_000, 0),  # taken behind the resume, which nobody could know
+        ("info", "in_flight", "paused", 9_000, 1),
+        ("info", "retry_wait", "active", 9_000, 1),
+        ("info", "retry_wait", "paused", 3_000, 1),
+        ("fail", "retry_wait", "paused", 9_000, 1),
+    ],
+)
+def test_i17_a_pause_at_the_end_holds_what_was_due_behind_it(
+    story: Story, outcome: str, state: str, ended: str, due: int, broken: int
+) -> None:
+    story.create("a", every_ms=1_000, start_ms=T0 + 1_000)
+    story.op("pause", "a", 4_000, outcome=outcome)
+    story.op("resume", "a", 5_000, status=200)
+    story.final("schedule", id="a", status=200, state=ended)
+    story.final("run", id="a-1", schedule_id="a", state=state, due_ms=T0 + due)
+    assert len(story.judged(i17_nothing_left_over)) == broken
