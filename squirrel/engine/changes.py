@@ -318,9 +318,7 @@ def trigger(work: Work, row: Row, command: Command, offset: int) -> None:
     row.command_offset = offset
     row.updated_ms = max(command.accepted_ms, row.updated_ms)
     if command.op == "replay" and not work.room_to_repeat(row.namespace, len(work.executions)):
-        run.state = (
-            RunState.RETRY_WAIT
-        )  # on the timeline: it gets its share of the window there, behind what is due now
+        run.state = RunState.RETRY_WAIT  # its share of the window comes from the timeline, behind what is due now
     else:
         runs.emit(work, row, run)
     runs.settle(work, row)

@@ -82,9 +82,7 @@ BODY_BYTES_MAX: Final = 32 * MIB  # a full batch of ordinary schedules
 REQUEST_BYTES_MAX: Final = MIB  # any other call
 PAGE_ITEMS_MAX: Final = 1000
 PAGE_ITEMS_DEFAULT: Final = 50
-PAGE_BYTES_MAX: Final = (
-    8 * MIB
-)  # of rows from one owner for one page: a thousand rows with the largest message are 256 MiB
+PAGE_BYTES_MAX: Final = 8 * MIB  # of rows from one owner for one page; a thousand of the largest would be 256 MiB
 PREVIEW_COUNT_MAX: Final = 1000
 
 # --- engine ------------------------------------------------------------------------------------------------------

@@ -80,12 +80,12 @@ def d_namespace(prefix: bytes) -> str:
 
 
 def d_key(due_ms: int, namespace: str, schedule_id: str) -> bytes:
-    """Where the timeline holds a schedule. An instant before 1970 stands at 0: it is due all the same."""
-    return d_prefix(namespace) + _DUE(due_ms if due_ms > 0 else 0) + schedule_id.encode()
+    """Where the timeline holds a schedule."""
+    return d_start(d_prefix(namespace), due_ms) + schedule_id.encode()
 
 
 def d_start(prefix: bytes, due_ms: int) -> bytes:
-    """The first possible timeline key of that instant, on the timeline that `prefix` names."""
+    """The first possible timeline key of that instant, on the timeline that `prefix` names; at least that of 1970."""
     return prefix + _DUE(due_ms if due_ms > 0 else 0)
 
 
@@ -164,10 +164,11 @@ def _keys(
     entry = _DUE(_INVERTED_MAX - head.created_ms) + schedule_id
     keys = [] if state is State.UNKNOWN else [by_state + entry, by_event + entry]
     if wake_ms is not None:
-        keys.insert(0, on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id)
+        keys.insert(0, d_start(on_timeline, wake_ms) + schedule_id)
     if (tags or runs) and state is not State.UNKNOWN:
         keys.extend([x_prefix(head.namespace, TAG_KIND, tag) + entry for tag in dict.fromkeys(tags)])
-        keys.extend([run_key(head, run) for run in runs])
+        prefix = run_prefix(head.namespace)
+        keys.extend([_run_key(prefix, run, entry) for run in runs])
     return keys
 
 
@@ -184,31 +185,29 @@ def changed_keys(before: Shape, row: Row) -> tuple[list[bytes], list[bytes]]:
     now_state, now_wake_ms = row.state, row.wake_ms
     if event != row.event or tags != row.tags or state is State.UNKNOWN or now_state is State.UNKNOWN:
         return differing(keys_of_shape(row, before), derived_keys(row))
-    namespace, schedule_id = row.namespace, row.id.encode()
+    namespace = row.namespace
     old, new = [], []
     if wake_ms != now_wake_ms:
-        on_timeline = d_prefix(namespace)
         if wake_ms is not None:
-            old.append(on_timeline + _DUE(wake_ms if wake_ms > 0 else 0) + schedule_id)
+            old.append(d_key(wake_ms, namespace, row.id))
         if now_wake_ms is not None:
-            new.append(on_timeline + _DUE(now_wake_ms if now_wake_ms > 0 else 0) + schedule_id)
+            new.append(d_key(now_wake_ms, namespace, row.id))
         if old == new:  # two instants before 1970 stand at the same place
             old, new = [], []
-    entry = _DUE(_INVERTED_MAX - row.created_ms) + schedule_id
+    entry = _DUE(_INVERTED_MAX - row.created_ms) + row.id.encode()
     if state is not now_state:
         old.append(x_prefix(namespace, STATE_KIND, state) + entry)
         new.append(x_prefix(namespace, STATE_KIND, now_state) + entry)
     if runs or row.runs:
         prefix, open_now = run_prefix(namespace), [run.id for run in row.runs]
-        old += [b"%b%b\0%b" % (prefix, run.encode(), entry) for run in runs if run not in open_now]
-        new += [b"%b%b\0%b" % (prefix, run.encode(), entry) for run in open_now if run not in runs]
+        old += [_run_key(prefix, run, entry) for run in runs if run not in open_now]
+        new += [_run_key(prefix, run, entry) for run in open_now if run not in runs]
     return old, new
 
 
-def run_key(head: RowHead | Row, run: str) -> bytes:
+def _run_key(prefix: bytes, run: str, entry: bytes) -> bytes:
     """Where an open run is found by its id. Not cached: a run id is used once."""
-    entry = _DUE(_INVERTED_MAX - head.created_ms)
-    return b"%b%b\0%b%b" % (run_prefix(head.namespace), run.encode(), entry, head.id.encode())
+    return b"%b%b\0%b" % (prefix, run.encode(), entry)
 
 
 @lru_cache(maxsize=1024)

@@ -113,11 +113,11 @@ class _Partition:
     def removed(self, keys: list[bytes]) -> None:
         """D keys that went, in any order."""
         self.pending -= len(keys)
-        while keys:
-            prefix = d_prefix_of(keys[0])
-            others = [key for key in keys if not key.startswith(prefix)]  # almost always none
-            self.walks[prefix].removed(keys if not others else [key for key in keys if key.startswith(prefix)])
-            keys = others
+        by_timeline: dict[bytes, list[bytes]] = {}
+        for key in keys:
+            by_timeline.setdefault(d_prefix_of(key), []).append(key)
+        for prefix, gone in by_timeline.items():
+            self.walks[prefix].removed(gone)
         self.moved = True
 
     def cursor_ms(self) -> int:
